@@ -1,0 +1,1 @@
+//! What is seen, over time: counts of labels.
