@@ -1,5 +1,18 @@
 //! Pixels: a [`crate::frame::Frame`] of any format becomes a letterboxed [`Tensor`]; JPEG and annotated pictures.
 
+mod axis;
+mod colour;
+mod error;
+mod jpeg;
+mod orient;
+pub mod picture;
+mod prepare;
+mod resample;
+mod rows;
+
+pub use error::{Error, ErrorKind};
+pub use prepare::{Prepared, Preprocessor};
+
 use crate::geometry::{BBox, Size};
 
 /// What the detector looks at: `height × width × 3` bytes, R G B interleaved, row by row without padding.
