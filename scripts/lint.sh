@@ -1,0 +1,9 @@
+#!/bin/bash
+# lint.sh : formatting, clippy without a single warning, and the dependencies' licences, advisories and sources.
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+"$ROOT/scripts/packages.sh" build
+
+say "rustfmt"; cargo fmt --check
+say "clippy";  cargo clippy --locked --all-targets -- -D warnings
+say "cargo-deny"; "$ROOT/scripts/deny.sh"

@@ -1,0 +1,17 @@
+#!/bin/bash
+# systemd.sh : the unit is one that systemd accepts without a word, and as closed as it claims to be.
+# Runs without systemd as PID 1. That the daemon works inside the unit is shown by the virtual board (make vm-test).
+. "$(dirname "$0")/../scripts/lib.sh"
+ensure_packages systemd
+LIMIT=20   # tenths of systemd's exposure level: 10 is worst, below 2 is "OK"
+
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+# the binary is not installed here; everything else is checked as shipped
+sed 's|^ExecStart=/usr/bin/vigie |ExecStart=/bin/true |' "$ROOT/systemd/vigie.service" > "$work/vigie.service"
+words=$(systemd-analyze verify --man=no "$work/vigie.service" 2>&1) || die "systemd refuses the unit: $words"
+[ -z "$words" ] || die "systemd warns about the unit: $words"
+echo "PASS the unit is accepted without a warning"
+
+report=$(systemd-analyze security --no-pager --offline=true --threshold=$LIMIT "$ROOT/systemd/vigie.service") ||
+  { printf '%s\n' "$report" >&2; die "the unit is more exposed than $LIMIT tenths"; }
+printf 'PASS %s\n' "$(tail -1 <<< "$report" | sed 's/^[^O]*//; s/ [^ ]*$//')"
