@@ -1,5 +1,7 @@
 //! A [`crate::vision::Tensor`] becomes [`Detection`]s. Only this room names tract.
 
+pub mod int8;
+
 use std::path::PathBuf;
 
 use crate::geometry::BBox;

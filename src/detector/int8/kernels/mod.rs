@@ -1,0 +1,239 @@
+//! The inner loops, one file an instruction set, chosen at run time by what the processor has.
+//!
+//! Every implementation computes the integer parts bit for bit as [`portable`] does, which is the definition. The trait's
+//! methods are safe: they check lengths once a call and then hand over to the `unsafe` loops.
+#![allow(unsafe_code)]
+
+pub mod buffer;
+pub mod pack;
+pub mod portable;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512vnni;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dotprod;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use buffer::SLACK;
+use pack::{Layout, Order, Packed, PackedDepthwise};
+
+/// A table of 256 results, indexed by the bits of the signed byte.
+#[derive(Clone, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Table(pub [i8; 256]);
+
+impl Table {
+    /// The table of a function of signed bytes.
+    pub fn of(f: impl Fn(i8) -> i8) -> Table {
+        Table(std::array::from_fn(|i| f(i as u8 as i8)))
+    }
+
+    /// What the table says of one byte.
+    pub fn get(&self, x: i8) -> i8 {
+        self.0[usize::from(x as u8)]
+    }
+
+    /// Whether nothing changes.
+    pub fn is_identity(&self) -> bool {
+        (0..=255u8).all(|i| self.get(i as i8) == i as i8)
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Table(256)")
+    }
+}
+
+/// Where the pixels of a staged input lie: of output pixel `i`, segment `s` starts at `segments[s] + i * stride` (bytes).
+#[derive(Clone, Copy, Debug)]
+pub struct Staged<'a> {
+    /// The staged bytes.
+    pub data: &'a [u8],
+    /// Where each segment of the first output pixel starts.
+    pub segments: &'a [usize],
+    /// From one output pixel to the next.
+    pub stride: usize,
+    /// Output pixels.
+    pub rows: usize,
+}
+
+/// Where results go: pixel `i`, channel `c` to `i * stride + c`.
+#[derive(Debug)]
+pub enum Out<'a> {
+    /// Requantized to signed bytes.
+    S8(&'a mut [i8], usize),
+    /// `acc · scale` as floats.
+    F32(&'a mut [f32], usize),
+}
+
+/// The constants of a quantized addition: `round(a·ka + (b·kb + k)) + zero_point`, clamped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AddScale {
+    /// Factor of the first input.
+    pub ka: f32,
+    /// Factor of the second input.
+    pub kb: f32,
+    /// What the zero points come to.
+    pub k: f32,
+    /// The output's zero point.
+    pub zero_point: i8,
+}
+
+/// One attention: `softmax(q kᵀ · scale) v`, a head at a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attention {
+    /// Positions that look at each other.
+    pub tokens: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Channels of a head.
+    pub dim: usize,
+    /// Factor of the products.
+    pub scale: f32,
+}
+
+/// The loops of one instruction set.
+pub trait Kernels: Send + Sync + fmt::Debug {
+    /// Its name, as reports show it.
+    fn name(&self) -> &'static str;
+
+    /// How it wants activations and weights.
+    fn layout(&self) -> Layout;
+
+    /// Where it wants the channels of a depthwise block.
+    fn depthwise_order(&self) -> Order {
+        self.layout().order
+    }
+
+    /// The matrix product with its epilogue; lengths were checked.
+    ///
+    /// # Safety
+    /// The processor has the instructions; every staged read (with up to one unit, or 16 bytes, of overrun) lies in
+    /// `input.data`; every write lies in `out`; `weights` has this kernel's layout.
+    unsafe fn gemm_unchecked(&self, weights: &Packed, input: &Staged<'_>, out: Out<'_>);
+
+    /// The depthwise 3×3 with its epilogue; lengths were checked.
+    ///
+    /// # Safety
+    /// As for `gemm_unchecked`.
+    unsafe fn depthwise_unchecked(
+        &self,
+        weights: &PackedDepthwise,
+        input: &Staged<'_>,
+        out: &mut [i8],
+        stride: usize,
+    );
+
+    /// Copies activations into the form the kernel reads; `dst` holds `src.len() * elem` bytes.
+    fn stage(&self, src: &[i8], dst: &mut [u8]);
+
+    /// Every byte through a table.
+    fn lookup(&self, table: &Table, data: &mut [i8]);
+
+    /// The quantized addition of equally long runs.
+    fn add(&self, k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
+        portable::add(k, a, b, out);
+    }
+
+    /// Attention over one sequence: `qkv` has rows of `3 · heads · dim` floats (q, k, v, each by heads), `out` rows of
+    /// `heads · dim`. `scratch` holds at least [`Attention::scratch`] floats.
+    fn attention(&self, shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut [f32]) {
+        portable::attention(shape, qkv, out, scratch);
+    }
+
+    /// The matrix product with its epilogue.
+    ///
+    /// # Panics
+    /// When the lengths contradict each other.
+    fn gemm(&self, weights: &Packed, input: &Staged<'_>, out: Out<'_>) {
+        assert_eq!(weights.layout, self.layout(), "weights were packed for another kernel");
+        assert_eq!(weights.segments, input.segments.len(), "segments");
+        let bytes = weights.groups * weights.layout.unit * weights.layout.elem;
+        check_input(input, bytes);
+        let (len, stride) = match &out {
+            Out::S8(o, s) => (o.len(), *s),
+            Out::F32(o, s) => (o.len(), *s),
+        };
+        check_output(input.rows, weights.n, len, stride);
+        if input.rows > 0 {
+            // SAFETY: the lengths were just checked; an implementation is only handed out where its instructions exist.
+            unsafe { self.gemm_unchecked(weights, input, out) }
+        }
+    }
+
+    /// The depthwise 3×3 with its epilogue: three segments, each a run of three pixels.
+    ///
+    /// # Panics
+    /// When the lengths contradict each other.
+    fn depthwise(&self, weights: &PackedDepthwise, input: &Staged<'_>, out: &mut [i8], stride: usize) {
+        assert_eq!(input.segments.len(), 3, "segments");
+        check_input(input, (3 * weights.channels).max(2 * weights.channels + 16) * self.layout().elem);
+        check_output(input.rows, weights.channels, out.len(), stride);
+        if input.rows > 0 {
+            // SAFETY: as above.
+            unsafe { self.depthwise_unchecked(weights, input, out, stride) }
+        }
+    }
+}
+
+impl Attention {
+    /// Floats of scratch that [`Kernels::attention`] needs.
+    pub fn scratch(&self) -> usize {
+        self.tokens.next_multiple_of(16) * (2 * self.dim + 8) + 64
+    }
+}
+
+fn check_input(input: &Staged<'_>, bytes: usize) {
+    let last = input.segments.iter().copied().max().unwrap_or(0);
+    let end = last + input.rows.saturating_sub(1) * input.stride + bytes;
+    assert!(
+        end <= input.data.len() + SLACK - 16,
+        "staged input of {} bytes, {end} are read",
+        input.data.len()
+    );
+    assert!(end <= input.data.len(), "staged input of {} bytes, {end} are read", input.data.len());
+}
+
+fn check_output(rows: usize, n: usize, len: usize, stride: usize) {
+    assert!(
+        rows == 0 || (rows - 1) * stride + n <= len,
+        "{rows} rows of {n} in {len} results, stride {stride}"
+    );
+}
+
+/// The kernels this processor can run, the fastest first.
+pub fn available() -> Vec<&'static dyn Kernels> {
+    let mut found: Vec<&'static dyn Kernels> = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        if avx512vnni::Avx512Vnni::runs_here() {
+            found.push(&avx512vnni::Avx512Vnni);
+        }
+        if avx2::Avx2::runs_here() {
+            found.push(&avx2::Avx2);
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        if std::arch::is_aarch64_feature_detected!("dotprod") {
+            found.push(&neon_dotprod::NeonDotprod);
+        }
+        found.push(&neon::Neon);
+    }
+    found.push(&portable::Portable);
+    found
+}
+
+/// The fastest kernels this processor can run.
+pub fn best() -> &'static dyn Kernels {
+    available()[0]
+}

@@ -1,0 +1,244 @@
+//! NEON without dot products (Cortex-A53, A72): `smull` and `smlal2` multiply sixteen byte pairs into eight 16-bit sums,
+//! `sadalp` adds these pairwise to four 32-bit ones. Two products of −128…127 by −127…127 just fit in 16 bits, so a weight
+//! of −128 is not for this kernel (such a layer runs portable). Tiles of 4 pixels × 4 channels, vectors along `k`.
+#![allow(unsafe_code)]
+
+use std::arch::aarch64::*;
+
+use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel};
+use super::{AddScale, Kernels, Out, Staged, Table, portable};
+
+/// Runs on every 64-bit ARM processor.
+#[derive(Debug)]
+pub struct Neon;
+
+/// Pixels of a full tile.
+const TILE: usize = 4;
+
+impl Kernels for Neon {
+    fn name(&self) -> &'static str {
+        "neon"
+    }
+
+    fn layout(&self) -> Layout {
+        Layout { elem: 1, weight: 1, unit: 16, panel: 4, narrow: 4, shift: 0, order: Order::Plain }
+    }
+
+    unsafe fn gemm_unchecked(&self, w: &Packed, input: &Staged<'_>, mut out: Out<'_>) {
+        let tiles = input.rows.div_ceil(TILE);
+        let (least, longer) = (input.rows / tiles, input.rows % tiles);
+        for p in &w.panels {
+            let mut row = 0;
+            for t in 0..tiles {
+                let m = least + usize::from(t < longer);
+                // SAFETY: rows `row..row + m` are among the input's, the panel is one of `w`'s.
+                unsafe {
+                    match m {
+                        4 => tile::<4>(w, p, input, row, &mut out),
+                        3 => tile::<3>(w, p, input, row, &mut out),
+                        2 => tile::<2>(w, p, input, row, &mut out),
+                        _ => tile::<1>(w, p, input, row, &mut out),
+                    }
+                }
+                row += m;
+            }
+        }
+    }
+
+    unsafe fn depthwise_unchecked(
+        &self,
+        w: &PackedDepthwise,
+        input: &Staged<'_>,
+        out: &mut [i8],
+        stride: usize,
+    ) {
+        // SAFETY: the caller's promise, handed on.
+        unsafe { depthwise(w, input, out, stride) }
+    }
+
+    fn stage(&self, src: &[i8], dst: &mut [u8]) {
+        portable::Portable.stage(src, dst);
+    }
+
+    fn lookup(&self, table: &Table, data: &mut [i8]) {
+        // SAFETY: NEON is part of every aarch64 processor.
+        unsafe { lookup(table, data) }
+    }
+
+    fn add(&self, k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
+        assert!(a.len() == b.len() && b.len() == out.len(), "runs of one length");
+        // SAFETY: as above, and the lengths were just checked.
+        unsafe { add(k, a, b, out) }
+    }
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn tile<const M: usize>(w: &Packed, p: &Panel, input: &Staged<'_>, row: usize, out: &mut Out<'_>) {
+    // SAFETY: offsets stay inside the packed weights and the staged input, which was checked for whole units.
+    unsafe {
+        let mut acc = [[vdupq_n_s32(0); 4]; M];
+        let mut b = w.data.s8().as_ptr().add(p.offset);
+        for &segment in input.segments {
+            let a = input.data.as_ptr().cast::<i8>().add(segment + row * input.stride);
+            for unit in 0..w.groups {
+                let weights = [vld1q_s8(b), vld1q_s8(b.add(16)), vld1q_s8(b.add(32)), vld1q_s8(b.add(48))];
+                b = b.add(64);
+                for (m, acc) in acc.iter_mut().enumerate() {
+                    let x = vld1q_s8(a.add(m * input.stride + unit * 16));
+                    for (acc, w) in acc.iter_mut().zip(weights) {
+                        let products = vmlal_high_s8(vmull_s8(vget_low_s8(x), vget_low_s8(w)), x, w);
+                        *acc = vpadalq_s16(*acc, products);
+                    }
+                }
+            }
+        }
+        for (m, acc) in acc.iter().enumerate() {
+            let sums = vpaddq_s32(vpaddq_s32(acc[0], acc[1]), vpaddq_s32(acc[2], acc[3]));
+            store(sums, w, p, 0, row + m, out);
+        }
+    }
+}
+
+/// Four finished sums, of channels `lane..lane + 4` of the panel, to where they go.
+///
+/// # Safety
+/// The panel has these lanes, and pixel `row` lies in `out`.
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn store(
+    sums: int32x4_t,
+    w: &Packed,
+    p: &Panel,
+    lane: usize,
+    row: usize,
+    out: &mut Out<'_>,
+) {
+    // SAFETY: four scales and biases from `p.lane + lane`; no more than the valid channels are written.
+    unsafe {
+        let bias = vld1q_s32(w.bias.as_ptr().add(p.lane + lane));
+        let scale = vld1q_f32(w.scale.as_ptr().add(p.lane + lane));
+        let scaled = vmulq_f32(vcvtq_f32_s32(vaddq_s32(sums, bias)), scale);
+        let valid = p.valid.saturating_sub(lane).min(4);
+        match out {
+            Out::S8(o, stride) => {
+                let words = vqmovn_s32(vcvtnq_s32_f32(scaled));
+                let words = vqadd_s16(words, vdup_n_s16(i16::from(w.zero_point)));
+                let bytes = vqmovn_s16(vcombine_s16(words, words));
+                let to = o.as_mut_ptr().wrapping_add(row * *stride + p.first + lane);
+                let four = vget_lane_s32::<0>(vreinterpret_s32_s8(bytes)).to_ne_bytes();
+                to.cast::<u8>().copy_from_nonoverlapping(four.as_ptr(), valid);
+            }
+            Out::F32(o, stride) => {
+                let mut four = [0f32; 4];
+                vst1q_f32(four.as_mut_ptr(), scaled);
+                let to = o.as_mut_ptr().wrapping_add(row * *stride + p.first + lane);
+                to.copy_from_nonoverlapping(four.as_ptr(), valid);
+            }
+        }
+    }
+}
+
+/// Eight sums become bytes.
+#[target_feature(enable = "neon")]
+fn to_bytes(low: float32x4_t, high: float32x4_t, zero_point: i8) -> int8x8_t {
+    let words = vcombine_s16(vqmovn_s32(vcvtnq_s32_f32(low)), vqmovn_s32(vcvtnq_s32_f32(high)));
+    vqmovn_s16(vqaddq_s16(words, vdupq_n_s16(i16::from(zero_point))))
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn depthwise(w: &PackedDepthwise, input: &Staged<'_>, out: &mut [i8], stride: usize) {
+    let c = w.channels;
+    let mut starts: Vec<usize> = Vec::new();
+    starts.extend((0..c / 8).map(|b| b * 8));
+    if c % 8 != 0 && c >= 8 {
+        starts.push(c - 8);
+    }
+    for &start in &starts {
+        // SAFETY: eight channels from `start` exist in weights, input and output.
+        unsafe {
+            let taps: [int8x8_t; 9] = std::array::from_fn(|t| vld1_s8(w.taps.as_ptr().add(t * c + start)));
+            let scale = w.requant.scale.as_ptr().add(start);
+            let (scale_low, scale_high) = (vld1q_f32(scale), vld1q_f32(scale.add(4)));
+            let bias = w.requant.bias.as_ptr().add(start);
+            let (bias_low, bias_high) = (vld1q_s32(bias), vld1q_s32(bias.add(4)));
+            for row in 0..input.rows {
+                let pixel = |t: usize| {
+                    let at = input.segments[t / 3] + row * input.stride + t % 3 * c + start;
+                    vld1_s8(input.data.as_ptr().cast::<i8>().add(at))
+                };
+                let (mut low, mut high) = (bias_low, bias_high);
+                for t in (0..8).step_by(2) {
+                    let products = vmlal_s8(vmull_s8(pixel(t), taps[t]), pixel(t + 1), taps[t + 1]);
+                    low = vaddw_s16(low, vget_low_s16(products));
+                    high = vaddw_high_s16(high, products);
+                }
+                let products = vmull_s8(pixel(8), taps[8]);
+                low = vaddw_s16(low, vget_low_s16(products));
+                high = vaddw_high_s16(high, products);
+                let low = vmulq_f32(vcvtq_f32_s32(low), scale_low);
+                let high = vmulq_f32(vcvtq_f32_s32(high), scale_high);
+                vst1_s8(
+                    out.as_mut_ptr().add(row * stride + start),
+                    to_bytes(low, high, w.requant.zero_point),
+                );
+            }
+        }
+    }
+    if starts.is_empty() {
+        for row in 0..input.rows {
+            for channel in 0..c {
+                let at = |t: usize| input.segments[t / 3] + row * input.stride + t % 3 * c + channel;
+                let tap = |t: usize| i32::from(input.data[at(t)] as i8);
+                out[row * stride + channel] = portable::depthwise_one(w, channel, tap);
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn lookup(table: &Table, data: &mut [i8]) {
+    let rows = |first: usize| {
+        let row = |r: usize| {
+            // SAFETY: sixteen rows of sixteen bytes.
+            unsafe { vld1q_s8(table.0.as_ptr().add((first + r) * 16)) }
+        };
+        int8x16x4_t(row(0), row(1), row(2), row(3))
+    };
+    let tables = [rows(0), rows(4), rows(8), rows(12)];
+    let step = vdupq_n_u8(64);
+    let (chunks, rest) = data.as_chunks_mut::<16>();
+    for chunk in chunks {
+        // SAFETY: the chunk is 16 bytes.
+        unsafe {
+            let mut index = vld1q_u8(chunk.as_ptr().cast());
+            let mut found = vqtbl4q_s8(tables[0], index);
+            for t in &tables[1..] {
+                index = vsubq_u8(index, step);
+                found = vqtbx4q_s8(found, *t, index);
+            }
+            vst1q_s8(chunk.as_mut_ptr(), found);
+        }
+    }
+    for x in rest {
+        *x = table.get(*x);
+    }
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn add(k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
+    let whole = out.len() / 8 * 8;
+    let (ka, kb, kc) = (vdupq_n_f32(k.ka), vdupq_n_f32(k.kb), vdupq_n_f32(k.k));
+    for i in (0..whole).step_by(8) {
+        // SAFETY: eight bytes from `i` are in all three slices (one length, checked by the caller).
+        unsafe {
+            let (x, y) = (vmovl_s8(vld1_s8(a.as_ptr().add(i))), vmovl_s8(vld1_s8(b.as_ptr().add(i))));
+            let four = |x: int16x4_t, y: int16x4_t| {
+                let (x, y) = (vcvtq_f32_s32(vmovl_s16(x)), vcvtq_f32_s32(vmovl_s16(y)));
+                vaddq_f32(vmulq_f32(x, ka), vaddq_f32(vmulq_f32(y, kb), kc))
+            };
+            let low = four(vget_low_s16(x), vget_low_s16(y));
+            let high = four(vget_high_s16(x), vget_high_s16(y));
+            vst1_s8(out.as_mut_ptr().add(i), to_bytes(low, high, k.zero_point));
+        }
+    }
+    portable::add(k, &a[whole..], &b[whole..], &mut out[whole..]);
+}

@@ -1,0 +1,205 @@
+//! Weights in the order in which an instruction set's inner loop reads them, with what its epilogue needs beside them.
+
+use super::buffer::Buffer;
+
+/// How a kernel wants activations and weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes of a staged activation: 1, or 2 where the kernel multiplies 16-bit numbers.
+    pub elem: usize,
+    /// Bytes of a packed weight: 1 or 2.
+    pub weight: usize,
+    /// Consecutive `k` that one instruction multiplies for one channel.
+    pub unit: usize,
+    /// Channels of a full panel; the last panel may be narrower.
+    pub panel: usize,
+    /// Channels of the narrowest panel; it divides `panel`.
+    pub narrow: usize,
+    /// What staging adds to an activation (128 where the instruction wants unsigned bytes).
+    pub shift: i32,
+    /// Where channel `i` of a panel of a given width stands inside the panel.
+    pub order: Order,
+}
+
+/// Where a channel stands inside its panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Where it is counted.
+    Plain,
+    /// Of 16: 0–3, 8–11, then 4–7, 12–15, so that packing two vectors of 32-bit lanes with AVX2 gives channels in order.
+    /// Panels of another width keep their order.
+    Avx2,
+}
+
+impl Order {
+    /// The place of channel `i` in a panel of `width`.
+    pub fn place(self, width: usize, i: usize) -> usize {
+        match (self, width, i / 4) {
+            (Order::Avx2, 16, 1) => i + 4,
+            (Order::Avx2, 16, 2) => i - 4,
+            _ => i,
+        }
+    }
+}
+
+/// What becomes of an accumulator: `clamp(round(acc · scale)) + zero_point`, half to even, in single precision.
+#[derive(Clone, Debug)]
+pub struct Requant {
+    /// One factor a channel.
+    pub scale: Vec<f32>,
+    /// One addend a channel, before scaling; holds the layer's bias and the input's zero point.
+    pub bias: Vec<i32>,
+    /// The output's zero point.
+    pub zero_point: i8,
+}
+
+/// A run of channels that are computed together.
+#[derive(Clone, Copy, Debug)]
+pub struct Panel {
+    /// The first channel.
+    pub first: usize,
+    /// Channels computed.
+    pub width: usize,
+    /// Channels that exist; the others are padding.
+    pub valid: usize,
+    /// Where its weights begin, in bytes.
+    pub offset: usize,
+    /// Where its scales and biases begin.
+    pub lane: usize,
+}
+
+/// The packed weights of a convolution or a linear layer.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// For which kernel.
+    pub layout: Layout,
+    /// Output channels.
+    pub n: usize,
+    /// Runs of consecutive activations of one output pixel: the kernel's height for a convolution.
+    pub segments: usize,
+    /// Units in a segment, the last one filled up with zero weights.
+    pub groups: usize,
+    /// The panels, in channel order.
+    pub panels: Vec<Panel>,
+    /// The weights: panel, segment, unit, channel, `k`.
+    pub data: Buffer,
+    /// Scales in panel order.
+    pub scale: Vec<f32>,
+    /// Biases in panel order.
+    pub bias: Vec<i32>,
+    /// The output's zero point.
+    pub zero_point: i8,
+}
+
+impl PartialEq for Packed {
+    fn eq(&self, other: &Packed) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+/// Packs `weights` (channel, segment, `k`; `seg_len` each) for `layout`.
+///
+/// # Panics
+/// When the lengths contradict each other; the importer has checked them.
+pub fn pack(
+    layout: Layout,
+    weights: &[i8],
+    n: usize,
+    segments: usize,
+    seg_len: usize,
+    requant: &Requant,
+) -> Packed {
+    assert_eq!(weights.len(), n * segments * seg_len, "weights of {n} x {segments} x {seg_len}");
+    assert!(requant.scale.len() == n && requant.bias.len() == n, "a scale and a bias a channel");
+    let groups = seg_len.div_ceil(layout.unit);
+    let mut panels = Vec::new();
+    let (mut first, mut lanes, mut bytes) = (0, 0, 0);
+    while first < n {
+        let valid = (n - first).min(layout.panel);
+        let width = if valid == layout.panel { valid } else { valid.div_ceil(layout.narrow) * layout.narrow };
+        let width = if width > layout.narrow && width < layout.panel { layout.narrow } else { width };
+        let valid = valid.min(width);
+        panels.push(Panel { first, width, valid, offset: bytes, lane: lanes });
+        first += valid;
+        lanes += width;
+        bytes += segments * groups * width * layout.unit * layout.weight;
+    }
+    let mut data = Buffer::new(bytes);
+    let (mut scale, mut bias) = (vec![0.0; lanes], vec![0; lanes]);
+    for p in &panels {
+        for i in 0..p.valid {
+            let channel = p.first + i;
+            let at = layout.order.place(p.width, i);
+            let own = &weights[channel * segments * seg_len..][..segments * seg_len];
+            let sum: i32 = own.iter().map(|&w| i32::from(w)).sum();
+            scale[p.lane + at] = requant.scale[channel];
+            bias[p.lane + at] = requant.bias[channel].wrapping_sub(layout.shift.wrapping_mul(sum));
+            for (s, segment) in own.chunks_exact(seg_len).enumerate() {
+                for (k, &w) in segment.iter().enumerate() {
+                    let unit = s * groups + k / layout.unit;
+                    let index = (unit * p.width + at) * layout.unit + k % layout.unit;
+                    let byte = p.offset + index * layout.weight;
+                    match layout.weight {
+                        1 => data.s8_mut()[byte] = w,
+                        _ => data.bytes_mut()[byte..byte + 2].copy_from_slice(&i16::from(w).to_ne_bytes()),
+                    }
+                }
+            }
+        }
+    }
+    Packed { layout, n, segments, groups, panels, data, scale, bias, zero_point: requant.zero_point }
+}
+
+/// A depthwise 3×3 convolution's weights, packed by blocks of channels.
+#[derive(Clone, Debug)]
+pub struct PackedDepthwise {
+    /// Channels.
+    pub channels: usize,
+    /// Where each block of [`DW_BLOCK`] channels starts; the last may overlap the one before.
+    pub blocks: Vec<usize>,
+    /// Channels from here on fill no block and are computed one by one.
+    pub tail: usize,
+    /// `i16` weights as ten taps (the tenth is zero) of a block: pair, half, 8 channels × 2 taps.
+    pub pairs: Vec<i16>,
+    /// Scales and biases of the blocks, in the kernel's order.
+    pub scale: Vec<f32>,
+    /// See `scale`.
+    pub bias: Vec<i32>,
+    /// Plain weights: tap, channel.
+    pub taps: Vec<i8>,
+    /// The requantization, plain.
+    pub requant: Requant,
+}
+
+/// Channels in a depthwise block.
+pub const DW_BLOCK: usize = 16;
+
+/// Packs depthwise `weights` (channel, 9 taps).
+///
+/// # Panics
+/// When the lengths contradict each other; the importer has checked them.
+pub fn pack_depthwise(order: Order, weights: &[i8], requant: &Requant) -> PackedDepthwise {
+    let channels = requant.scale.len();
+    assert_eq!(weights.len(), channels * 9, "nine taps a channel");
+    let mut blocks: Vec<usize> = (0..channels / DW_BLOCK).map(|b| b * DW_BLOCK).collect();
+    let mut tail = channels / DW_BLOCK * DW_BLOCK;
+    if tail < channels && channels >= DW_BLOCK {
+        blocks.push(channels - DW_BLOCK);
+        tail = channels;
+    }
+    let (mut pairs, mut scale, mut bias) =
+        (vec![0; blocks.len() * 160], vec![0.0; blocks.len() * 16], vec![0; blocks.len() * 16]);
+    for (b, &start) in blocks.iter().enumerate() {
+        for i in 0..DW_BLOCK {
+            let at = order.place(16, i);
+            scale[b * 16 + at] = requant.scale[start + i];
+            bias[b * 16 + at] = requant.bias[start + i];
+            for tap in 0..9 {
+                pairs[b * 160 + (tap / 2) * 32 + at * 2 + tap % 2] =
+                    i16::from(weights[(start + i) * 9 + tap]);
+            }
+        }
+    }
+    let taps = (0..9 * channels).map(|i| weights[i % channels * 9 + i / channels]).collect();
+    PackedDepthwise { channels, blocks, tail, pairs, scale, bias, taps, requant: requant.clone() }
+}

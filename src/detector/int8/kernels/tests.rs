@@ -1,0 +1,240 @@
+//! Every kernel against the portable one, bit for bit, on random and edge shapes.
+
+use proptest::prelude::*;
+
+use super::buffer::Buffer;
+use super::pack::{Requant, pack, pack_depthwise};
+use super::portable::Portable;
+use super::{AddScale, Kernels, Out, Staged, Table, available};
+
+/// Deterministic numbers for one case.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.0 >> 33
+    }
+
+    /// Signed bytes; extremes are frequent, so that sums that saturate anywhere show.
+    fn s8(&mut self, n: usize, least: i8) -> Vec<i8> {
+        (0..n)
+            .map(|_| match self.next() % 8 {
+                0 => 127,
+                1 => least,
+                _ => ((self.next() % 256) as u8 as i8).max(least),
+            })
+            .collect()
+    }
+
+    fn requant(&mut self, n: usize, k: usize) -> Requant {
+        let spread = 1.0 / (k as f32).sqrt();
+        Requant {
+            scale: (0..n).map(|_| (1 + self.next() % 1000) as f32 * 1e-5 * spread).collect(),
+            bias: (0..n).map(|_| (self.next() % 40000) as i32 - 20000).collect(),
+            zero_point: (self.next() % 256) as u8 as i8,
+        }
+    }
+}
+
+fn stage(kernels: &dyn Kernels, src: &[i8]) -> Buffer {
+    let elem = kernels.layout().elem;
+    let mut staged = Buffer::new(src.len() * elem);
+    kernels.stage(src, staged.bytes_mut());
+    staged
+}
+
+struct Case {
+    n: usize,
+    segments: usize,
+    seg_len: usize,
+    rows: usize,
+    step: usize,
+    seed: u64,
+}
+
+fn product(kernels: &dyn Kernels, case: &Case) -> (Vec<i8>, Vec<f32>) {
+    let Case { n, segments, seg_len, rows, step, seed } = *case;
+    let mut rng = Rng(seed);
+    let weights = rng.s8(n * segments * seg_len, -127);
+    let requant = rng.requant(n, segments * seg_len);
+    let line = (rows - 1) * step + seg_len + 3;
+    let src = rng.s8(line * segments, -128);
+    let elem = kernels.layout().elem;
+    let staged = stage(kernels, &src);
+    let offsets: Vec<usize> = (0..segments).map(|s| s * line * elem).collect();
+    let input = Staged { data: staged.bytes(), segments: &offsets, stride: step * elem, rows };
+    let packed = pack(kernels.layout(), &weights, n, segments, seg_len, &requant);
+    let (mut bytes, mut floats) = (vec![99i8; rows * (n + 5)], vec![0.5f32; rows * (n + 3)]);
+    kernels.gemm(&packed, &input, Out::S8(&mut bytes, n + 5));
+    kernels.gemm(&packed, &input, Out::F32(&mut floats, n + 3));
+    (bytes, floats)
+}
+
+fn same_product(case: &Case) {
+    let expected = product(&Portable, case);
+    for kernels in available() {
+        let got = product(kernels, case);
+        assert_eq!(got.0, expected.0, "{} bytes", kernels.name());
+        assert_eq!(got.1, expected.1, "{} floats", kernels.name());
+    }
+}
+
+/// The sum written down once more, without panels or segments.
+#[test]
+fn the_portable_product_is_the_definition() {
+    let case = Case { n: 5, segments: 2, seg_len: 7, rows: 3, step: 4, seed: 11 };
+    let (bytes, _) = product(&Portable, &case);
+    let mut rng = Rng(case.seed);
+    let weights = rng.s8(5 * 14, -127);
+    let requant = rng.requant(5, 14);
+    let line = 2 * 4 + 7 + 3;
+    let src = rng.s8(line * 2, -128);
+    for row in 0..3 {
+        for c in 0..5 {
+            let mut sum = i64::from(requant.bias[c]);
+            for s in 0..2 {
+                for k in 0..7 {
+                    sum += i64::from(weights[c * 14 + s * 7 + k]) * i64::from(src[s * line + row * 4 + k]);
+                }
+            }
+            let expected = (sum as f32 * requant.scale[c]).round_ties_even() + f32::from(requant.zero_point);
+            assert_eq!(
+                f32::from(bytes[row * 10 + c]),
+                expected.clamp(-128.0, 127.0),
+                "pixel {row} channel {c}"
+            );
+        }
+        assert_eq!(bytes[row * 10 + 5..row * 10 + 10], [99; 5], "what lies between the rows is left alone");
+    }
+}
+
+#[test]
+fn products_of_edge_shapes_are_the_same_everywhere() {
+    for (n, segments, seg_len, rows) in [
+        (1, 1, 1, 1),
+        (16, 1, 16, 6),
+        (17, 3, 9, 7),
+        (24, 1, 32, 160),
+        (8, 3, 72, 13),
+        (21, 1, 64, 40),
+        (40, 3, 15, 5),
+    ] {
+        same_product(&Case { n, segments, seg_len, rows, step: seg_len.div_ceil(segments), seed: 3 });
+    }
+}
+
+#[test]
+fn extremes_neither_saturate_nor_wrap_inside() {
+    for kernels in available() {
+        let (n, k) = (16, 4608);
+        let requant = Requant { scale: vec![1e-6; n], bias: vec![0; n], zero_point: 0 };
+        for (w, a) in [(127i8, -128i8), (-127, -128), (127, 127)] {
+            let packed = pack(kernels.layout(), &vec![w; n * k], n, 1, k, &requant);
+            let staged = stage(kernels, &vec![a; k]);
+            let input = Staged { data: staged.bytes(), segments: &[0], stride: 0, rows: 1 };
+            let mut out = [0f32; 16];
+            kernels.gemm(&packed, &input, Out::F32(&mut out, n));
+            let expected = (i32::from(w) * i32::from(a) * k as i32) as f32 * 1e-6;
+            assert_eq!(out, [expected; 16], "{}: {w} · {a}", kernels.name());
+        }
+    }
+}
+
+fn depthwise(kernels: &dyn Kernels, channels: usize, rows: usize, step: usize, seed: u64) -> Vec<i8> {
+    let mut rng = Rng(seed);
+    let weights = rng.s8(channels * 9, -127);
+    let requant = rng.requant(channels, 9);
+    let line = ((rows - 1) * step + 3) * channels;
+    let src = rng.s8(line * 3, -128);
+    let elem = kernels.layout().elem;
+    let staged = stage(kernels, &src);
+    let offsets = [0, line * elem, 2 * line * elem];
+    let input = Staged { data: staged.bytes(), segments: &offsets, stride: step * channels * elem, rows };
+    let packed = pack_depthwise(kernels.depthwise_order(), &weights, &requant);
+    let mut out = vec![77i8; rows * (channels + 2)];
+    kernels.depthwise(&packed, &input, &mut out, channels + 2);
+    out
+}
+
+/// Values around which rounding goes either way, through an identity product.
+#[test]
+fn halves_go_to_the_even_side() {
+    for kernels in available() {
+        let requant = Requant { scale: vec![0.5; 16], bias: vec![0; 16], zero_point: 1 };
+        let packed = pack(kernels.layout(), &[1; 16], 16, 1, 1, &requant);
+        let src: Vec<i8> = (-128..=127).collect();
+        let staged = stage(kernels, &src);
+        let input = Staged { data: staged.bytes(), segments: &[0], stride: kernels.layout().elem, rows: 256 };
+        // One channel's unit may reach into the next pixel, whose weights are zero.
+        let mut out = vec![0i8; 256 * 16];
+        kernels.gemm(&packed, &input, Out::S8(&mut out, 16));
+        for (x, row) in src.iter().zip(out.chunks_exact(16)) {
+            let expected = (f32::from(*x) * 0.5).round_ties_even() as i8 + 1;
+            assert_eq!(row, [expected; 16], "{}: {x} / 2", kernels.name());
+        }
+    }
+}
+
+#[test]
+fn scales_that_overflow_clamp_to_the_right_side() {
+    for kernels in available() {
+        let requant = Requant { scale: vec![1e30; 16], bias: vec![0; 16], zero_point: -128 };
+        let packed = pack(kernels.layout(), &[1; 16], 16, 1, 1, &requant);
+        let staged = stage(kernels, &[1, 0, -1, 0]);
+        let input =
+            Staged { data: staged.bytes(), segments: &[0], stride: 2 * kernels.layout().elem, rows: 2 };
+        let mut out = vec![0i8; 32];
+        kernels.gemm(&packed, &input, Out::S8(&mut out, 16));
+        assert_eq!((out[0], out[16]), (127, -128), "{}", kernels.name());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn products_are_the_same_everywhere(
+        n in 1usize..70, segments in 1usize..4, seg_len in 1usize..100, rows in 1usize..30, step in 1usize..80, seed: u64,
+    ) {
+        same_product(&Case { n, segments, seg_len, rows, step, seed });
+    }
+
+    #[test]
+    fn depthwise_is_the_same_everywhere(channels in 1usize..70, rows in 1usize..30, step in 1usize..3, seed: u64) {
+        let expected = depthwise(&Portable, channels, rows, step, seed);
+        for kernels in available() {
+            prop_assert_eq!(&depthwise(kernels, channels, rows, step, seed), &expected, "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn lookups_are_the_same_everywhere(len in 0usize..200, seed: u64) {
+        let mut rng = Rng(seed);
+        let entries = rng.s8(256, -128);
+        let table = Table::of(|x| entries[usize::from(x as u8)]);
+        let data: Vec<i8> = (-128..=127).chain(rng.s8(len, -128)).collect();
+        let expected: Vec<i8> = data.iter().map(|&x| table.get(x)).collect();
+        for kernels in available() {
+            let mut got = data.clone();
+            kernels.lookup(&table, &mut got);
+            prop_assert_eq!(&got, &expected, "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn additions_are_the_same_everywhere(
+        len in 0usize..200, ka in 0.01f32..3.0, kb in 0.01f32..3.0, k in -100f32..100.0, zero_point: i8, seed: u64,
+    ) {
+        let mut rng = Rng(seed);
+        let (a, b) = (rng.s8(len, -128), rng.s8(len, -128));
+        let k = AddScale { ka, kb, k, zero_point };
+        let mut expected = vec![0; len];
+        super::portable::add(&k, &a, &b, &mut expected);
+        for kernels in available() {
+            let mut got = vec![0; len];
+            kernels.add(&k, &a, &b, &mut got);
+            prop_assert_eq!(&got, &expected, "{}", kernels.name());
+        }
+    }
+}
