@@ -1,12 +1,36 @@
 //! Frames from a V4L2 camera, from pictures, from a clip or from a test card; the newest frame wins.
 //!
-//! Blocking, plain Rust: no tokio, no MQTT, no TOML. Time comes from a [`crate::clock::Clock`].
+//! [`open`] gives a [`Source`], which is polled with a deadline; a [`Camera`] is a source with its own thread, which
+//! reopens it when it is lost and keeps the newest frame. Blocking, plain Rust: no tokio, no MQTT, no TOML. Time comes
+//! from a [`Clock`].
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::frame::PixelFormat;
+use crate::clock::Clock;
+use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
+
+mod backoff;
+mod camera;
+mod clip;
+mod error;
+mod health;
+mod jpeg;
+mod mailbox;
+pub mod negotiate;
+mod pace;
+mod pictures;
+mod testcard;
+pub mod v4l2;
+
+pub use camera::{Camera, Wake};
+pub use clip::Clip;
+pub use error::{Error, ErrorKind, Retry};
+pub use health::{Counters, Health, State};
+pub use pictures::Pictures;
+pub use testcard::TestCard;
 
 /// Where a camera's frames come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +76,22 @@ pub enum DeviceMatcher {
     },
 }
 
+impl std::fmt::Display for DeviceMatcher {
+    /// The matcher as a person would write it: the path, or `usb 046d:0825, serial "1234"`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DeviceMatcher::Path(path) => write!(f, "{}", path.display()),
+            DeviceMatcher::Match { usb, serial, card, bus } => {
+                let usb = usb.map(|(vendor, product)| format!("usb {vendor:04x}:{product:04x}"));
+                let quoted = |key: &str, value: &Option<String>| value.as_ref().map(|v| format!("{key} \"{v}\""));
+                let parts = [usb, quoted("serial", serial), quoted("card", card), quoted("bus", bus)];
+                let parts: Vec<String> = parts.into_iter().flatten().collect();
+                if parts.is_empty() { f.write_str("any camera") } else { f.write_str(&parts.join(", ")) }
+            }
+        }
+    }
+}
+
 /// What is asked of a device; what it really gives is negotiated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
@@ -64,3 +104,72 @@ pub struct Request {
     /// No frame for so long is a stall, and the device is reopened.
     pub stall_after: Duration,
 }
+
+/// What a source agreed to give.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Negotiated {
+    /// What was opened, for people: `/dev/video0 (HD Pro Webcam C920, uvcvideo)`, a file, `test card`.
+    pub name: String,
+    /// The format of its frames. Pictures are decoded as they are read, so theirs is RGB.
+    pub format: PixelFormat,
+    /// The size of its frames; pictures of a folder, and JPEG frames, may each have their own.
+    pub size: Size,
+    /// Frames a second, where that is known.
+    pub fps: Option<f32>,
+}
+
+/// Something that frames come out of.
+pub trait Source: Send {
+    /// Waits for the next frame, at most about `wait`, and writes it into `frame`, whose buffer is reused.
+    ///
+    /// `false`: there was none yet. A source never returns `false` before `wait` has passed, so that polling it in a
+    /// loop is no spin. Frames that are broken are skipped and counted, see [`Source::counters`].
+    ///
+    /// # Errors
+    /// The source can't go on and must be opened anew; [`Error::kind`] says what kind of trouble it is.
+    fn poll(&mut self, frame: &mut Frame, wait: Duration) -> Result<bool, Error>;
+
+    /// What was agreed on when it was opened.
+    fn negotiated(&self) -> &Negotiated;
+
+    /// What has gone wrong, and was skipped, since it was opened.
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+
+    /// No frame for so long is a stall.
+    fn stall_after(&self) -> Duration;
+
+    /// Waits for the next frame until the stall deadline.
+    ///
+    /// # Errors
+    /// As [`Source::poll`], and [`ErrorKind::Stalled`] when the deadline passes.
+    fn next(&mut self, frame: &mut Frame) -> Result<(), Error> {
+        let wait = self.stall_after();
+        if self.poll(frame, wait)? { Ok(()) } else { Err(Error::stalled(&self.negotiated().name, wait)) }
+    }
+}
+
+/// Opens what `spec` names; `model` is the detector's input size, which decides what is cheapest to capture.
+///
+/// # Errors
+/// There is no such source, it can't be opened, or it offers nothing that can be used; see [`ErrorKind`].
+pub fn open(
+    spec: &SourceSpec,
+    request: &Request,
+    model: Size,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Source>, Error> {
+    Ok(match spec {
+        SourceSpec::Device(_) => return Err(Error::new(ErrorKind::Unsupported, "x")),
+        SourceSpec::Pictures { path, fps } => Box::new(Pictures::open(path, *fps, request.stall_after, clock)?),
+        SourceSpec::Clip { path, fps } => Box::new(Clip::open(path, *fps, request.stall_after, clock)?),
+        SourceSpec::TestCard { fps } => {
+            let size = request.size.unwrap_or(TestCard::SIZE);
+            Box::new(TestCard::new(size, *fps, request.stall_after, clock))
+        }
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod testing;

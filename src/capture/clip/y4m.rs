@@ -1,0 +1,144 @@
+//! Y4M (YUV4MPEG2): a line of text, then raw pictures, each after a `FRAME` line.
+
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
+
+use super::{Header, Input, LARGEST_FRAME, Step, fill};
+use crate::capture::{Error, ErrorKind};
+use crate::frame::{Colour, Frame, Matrix, PixelFormat, Range, packed_planes};
+use crate::geometry::Size;
+
+/// The file.
+pub(super) struct Y4m {
+    input: Input,
+    first: u64,
+    size: Size,
+    layout: Layout,
+    colour: Colour,
+    /// A 4:2:2 picture as it stands in the file, before it is interleaved.
+    planar: Vec<u8>,
+}
+
+/// How the file lays a picture out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// Planes of Y, U, V; the chroma halved both ways.
+    Yu12,
+    /// Planes of Y, U, V; the chroma halved across: handed on as YUYV.
+    Planar422,
+    /// Luma alone.
+    Mono,
+}
+
+/// The longest header or frame line that is read; real ones have about sixty bytes.
+const LONGEST_LINE: u64 = 1024;
+
+impl Y4m {
+    pub(super) fn open(mut input: Input) -> Result<(Y4m, Header), Error> {
+        let line = line(&mut input).map_err(|e| Error::io("cannot read the Y4M header", e))?;
+        let line = line.ok_or_else(|| bad("its header line never ends"))?;
+        let text = String::from_utf8_lossy(&line);
+        let (mut width, mut height, mut fps, mut colour) = (0, 0, None, Colour::default());
+        let mut layout = Layout::Yu12;
+        for field in text.split(' ').skip(1).filter(|field| !field.is_empty()) {
+            let value = field.get(1..).unwrap_or_default();
+            match field.as_bytes()[0] {
+                b'W' => width = value.parse().map_err(|_| bad(format!("its width is \"{value}\"")))?,
+                b'H' => height = value.parse().map_err(|_| bad(format!("its height is \"{value}\"")))?,
+                b'F' => fps = rate(value),
+                b'C' => layout = layout_of(value)?,
+                b'X' if value.eq_ignore_ascii_case("COLORRANGE=FULL") => colour.range = Range::Full,
+                _ => {}
+            }
+        }
+        let size = Size::new(width, height);
+        let largest = LARGEST_FRAME as u64 / 3;
+        if size.area() == 0 || width > 1 << 15 || height > 1 << 15 || size.area() > largest {
+            return Err(bad(format!("its size is {size}")));
+        }
+        // Y4M has no word for the matrix; players go by the size, and so do the cameras that recorded it.
+        colour.matrix = if height >= 720 { Matrix::Bt709 } else { Matrix::Bt601 };
+        let first = input.stream_position().map_err(|e| Error::io("cannot read the Y4M header", e))?;
+        let format = match layout {
+            Layout::Yu12 => PixelFormat::Yu12,
+            Layout::Planar422 => PixelFormat::Yuyv,
+            Layout::Mono => PixelFormat::Grey,
+        };
+        Ok((Y4m { input, first, size, layout, colour, planar: Vec::new() }, Header { format, size, fps }))
+    }
+
+    pub(super) fn rewind(&mut self) -> io::Result<()> {
+        self.input.seek(SeekFrom::Start(self.first)).map(|_| ())
+    }
+
+    pub(super) fn read(&mut self, frame: &mut Frame) -> io::Result<Step> {
+        // Without its line there is no telling where the next picture begins.
+        if !line(&mut self.input)?.is_some_and(|line| line.starts_with(b"FRAME")) {
+            return Ok(Step::End);
+        }
+        let (w, h) = (self.size.width as usize, self.size.height as usize);
+        let (format, whole) = match self.layout {
+            Layout::Planar422 => {
+                let whole = fill(&mut self.input, &mut self.planar, (w + 2 * w.div_ceil(2)) * h)?;
+                if whole {
+                    interleave(&self.planar, w, h, &mut frame.data);
+                }
+                (PixelFormat::Yuyv, whole)
+            }
+            Layout::Yu12 | Layout::Mono => {
+                let format = if self.layout == Layout::Mono { PixelFormat::Grey } else { PixelFormat::Yu12 };
+                let len = packed_planes(format, self.size).1;
+                (format, fill(&mut self.input, &mut frame.data, len)?)
+            }
+        };
+        if !whole {
+            return Ok(Step::Broken);
+        }
+        frame.format = format;
+        frame.size = self.size;
+        frame.planes = packed_planes(format, self.size).0;
+        frame.colour = self.colour;
+        Ok(Step::Frame)
+    }
+}
+
+/// Planes of Y, U, V with halved columns of chroma become Y0 U Y1 V; an odd last column is doubled.
+fn interleave(planar: &[u8], w: usize, h: usize, yuyv: &mut Vec<u8>) {
+    let cw = w.div_ceil(2);
+    let (luma, chroma) = planar.split_at(w * h);
+    let (u, v) = chroma.split_at(cw * h);
+    yuyv.clear();
+    for row in 0..h {
+        let (y, u, v) = (&luma[row * w..][..w], &u[row * cw..][..cw], &v[row * cw..][..cw]);
+        for (pair, (u, v)) in y.chunks(2).zip(u.iter().zip(v)) {
+            yuyv.extend_from_slice(&[pair[0], *u, pair[pair.len() - 1], *v]);
+        }
+    }
+}
+
+fn layout_of(value: &str) -> Result<Layout, Error> {
+    match value {
+        "420" | "420jpeg" | "420mpeg2" | "420paldv" => Ok(Layout::Yu12),
+        "422" => Ok(Layout::Planar422),
+        "mono" => Ok(Layout::Mono),
+        other => Err(bad(format!("its colour space is C{other}"))
+            .with_hint("C420, C422 and Cmono with 8 bits are understood; ffmpeg's -pix_fmt yuv420p gives the first")),
+    }
+}
+
+/// A rate as a fraction; `0:0` means unknown.
+fn rate(value: &str) -> Option<f32> {
+    let (over, under) = value.split_once(':')?;
+    let fps = over.parse::<f32>().ok()? / under.parse::<f32>().ok()?;
+    (fps.is_finite() && fps > 0.0).then_some(fps)
+}
+
+/// Reads a line without its end; `None`: the file ends, or the line is none.
+fn line(input: &mut Input) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    input.take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    Ok(if line.pop() == Some(b'\n') { Some(line) } else { None })
+}
+
+fn bad(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::BadInput, what)
+}

@@ -1,0 +1,119 @@
+//! One slot between the capture thread and whoever looks at the frames; the newest frame wins.
+//!
+//! Frames are swapped, never copied: three buffers (the one that is being filled, the one in the slot, the one that is
+//! being looked at) go round for ever, and nothing is allocated once each has grown to a frame's size.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::frame::Frame;
+
+/// The slot.
+#[derive(Debug)]
+pub(super) struct Mailbox(Mutex<Slot>);
+
+#[derive(Debug)]
+struct Slot {
+    frame: Frame,
+    fresh: bool,
+}
+
+impl Mailbox {
+    /// An empty slot; `spare` is the buffer that the first [`Mailbox::put`] gets in return.
+    pub(super) fn new(spare: Frame) -> Mailbox {
+        Mailbox(Mutex::new(Slot { frame: spare, fresh: false }))
+    }
+
+    /// Puts a frame into the slot and leaves an old buffer in its place; `true`: that one had never been taken.
+    pub(super) fn put(&self, frame: &mut Frame) -> bool {
+        let mut slot = self.slot();
+        std::mem::swap(&mut slot.frame, frame);
+        std::mem::replace(&mut slot.fresh, true)
+    }
+
+    /// Takes the frame out of the slot, if there is a fresh one, and leaves the caller's buffer in its place.
+    pub(super) fn take(&self, frame: &mut Frame) -> bool {
+        let mut slot = self.slot();
+        if !slot.fresh {
+            return false;
+        }
+        std::mem::swap(&mut slot.frame, frame);
+        slot.fresh = false;
+        true
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        // Nothing that panics runs under the lock; a poisoned slot holds a whole frame all the same.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::testing::FakeClock;
+    use crate::clock::Clock;
+    use crate::frame::PixelFormat;
+    use crate::geometry::Size;
+    use std::collections::HashSet;
+
+    fn frame(sequence: u64) -> Frame {
+        let mut frame = Frame::packed(PixelFormat::Grey, Size::new(8, 8), FakeClock::new().now());
+        frame.sequence = sequence;
+        frame
+    }
+
+    #[test]
+    fn the_newest_frame_wins_and_is_taken_once() {
+        let mailbox = Mailbox::new(frame(0));
+        let mut mine = frame(0);
+        assert!(!mailbox.take(&mut mine), "nothing was put");
+        assert!(!mailbox.put(&mut frame(1)));
+        assert!(mailbox.put(&mut frame(2)), "the first was never taken");
+        assert!(mailbox.take(&mut mine));
+        assert_eq!(mine.sequence, 2);
+        assert!(!mailbox.take(&mut mine));
+        assert!(!mailbox.put(&mut frame(3)), "the second was taken");
+    }
+
+    #[test]
+    fn three_buffers_go_round_for_ever() {
+        let (mut filling, mut looking) = (frame(0), frame(0));
+        let mailbox = Mailbox::new(frame(0));
+        let mut seen = HashSet::new();
+        for i in 1..1000 {
+            filling.sequence = i;
+            filling.data.clear();
+            filling.data.extend_from_slice(&[i as u8; 64]);
+            mailbox.put(&mut filling);
+            if i % 3 != 0 {
+                assert!(mailbox.take(&mut looking));
+                assert_eq!((looking.sequence, looking.data[63]), (i, i as u8));
+            }
+            seen.extend([filling.data.as_ptr(), looking.data.as_ptr()]);
+        }
+        assert_eq!(seen.len(), 3);
+    }
+
+    #[test]
+    fn a_frame_is_never_torn_between_threads() {
+        let mailbox = Mailbox::new(frame(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut filling = frame(0);
+                for i in 1..=20_000 {
+                    filling.sequence = i;
+                    filling.data.fill(i as u8);
+                    mailbox.put(&mut filling);
+                }
+            });
+            let (mut mine, mut last) = (frame(0), 0);
+            while last < 20_000 {
+                if mailbox.take(&mut mine) {
+                    assert!(mine.sequence > last, "{} after {last}", mine.sequence);
+                    assert!(mine.data.iter().all(|&b| b == mine.sequence as u8));
+                    last = mine.sequence;
+                }
+            }
+        });
+    }
+}
