@@ -1,0 +1,118 @@
+"""COCO's average precision, with pictures that are labelled for some classes only.
+
+The rules, which `vigie eval` follows too: in a picture, only its `labelled` classes are scored; detections of others are dropped.
+Crowds and `difficult` objects are ignore regions (COCO's `iscrowd` rule): neither found nor missed. A mean is over the classes that
+have at least one object that counts.
+"""
+
+import contextlib
+import io
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from .data import Record, Split
+
+ENOUGH = 30
+"""Objects from which on a class's precision says something."""
+
+
+@dataclass
+class ClassScore:
+    """Average precision of one class: at IoU 0.5, and the mean over 0.5 to 0.95."""
+
+    ap50: float
+    ap50_95: float
+    boxes: int
+
+
+@dataclass
+class Scores:
+    """What an evaluation found."""
+
+    images: int
+    map50: float
+    map50_95: float
+    map50_enough: float
+    """Means over the classes with at least 30 objects."""
+    map50_95_enough: float
+    ap_small: float
+    """By area in the picture's pixels: below 32², up to 96², above."""
+    ap_medium: float
+    ap_large: float
+    ar100: float
+    classes: dict[str, ClassScore]
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    def table(self) -> str:
+        """For people."""
+        rows = [f"{'class':<16}{'AP50':>8}{'AP50-95':>9}{'objects':>9}"]
+        rows += [f"{n:<16}{c.ap50:>8.3f}{c.ap50_95:>9.3f}{c.boxes:>9}" for n, c in self.classes.items()]
+        rows.append(f"{'mean':<16}{self.map50:>8.3f}{self.map50_95:>9.3f}{sum(c.boxes for c in self.classes.values()):>9}")
+        rows.append(f"{f'mean, >= {ENOUGH} each':<16}{self.map50_enough:>8.3f}{self.map50_95_enough:>9.3f}")
+        rows.append(f"AP50-95 small {self.ap_small:.3f}, medium {self.ap_medium:.3f}, large {self.ap_large:.3f}; AR100 {self.ar100:.3f}")
+        return "\n".join(rows)
+
+
+@dataclass
+class Found:
+    """Detections in one picture, in its pixels."""
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+
+def score(split: Split, found: list[Found]) -> Scores:
+    """Compare detections with a split's labels; `found` is in the order of its records."""
+    truth = _truth(split)
+    results = [row for i, (r, f) in enumerate(zip(split.records, found, strict=True)) for row in _rows(i, r, f)]
+    counts = split.object_counts()
+    if not results:
+        return Scores(len(split), 0, 0, 0, 0, 0, 0, 0, 0, {n: ClassScore(0, 0, int(c)) for n, c in zip(split.names, counts) if c})
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = truth
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(results), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    precision = evaluation.eval["precision"][:, :, :, 0, 2]  # IoU x recall x class, all areas, 100 detections
+    classes = {
+        n: ClassScore(float(precision[0, :, i].mean()), float(precision[:, :, i].mean()), int(counts[i]))
+        for i, n in enumerate(split.names)
+        if counts[i]
+    }
+    stats = evaluation.stats
+    return Scores(len(split), stats[1], stats[0], *means(classes, ENOUGH), stats[3], stats[4], stats[5], stats[8], classes)
+
+
+def means(classes: dict[str, ClassScore], at_least: int) -> tuple[float, float]:
+    """Mean AP50 and AP50-95 over the classes with at least so many objects."""
+    chosen = [c for c in classes.values() if c.boxes >= at_least]
+    return (float(np.mean([c.ap50 for c in chosen])), float(np.mean([c.ap50_95 for c in chosen]))) if chosen else (0.0, 0.0)
+
+
+def _truth(split: Split) -> dict:
+    annotations = []
+    for i, r in enumerate(split.records):
+        for box, label, ignore in zip(r.boxes.tolist(), r.labels.tolist(), r.ignore.tolist()):
+            w, h = box[2] - box[0], box[3] - box[1]
+            row = {"id": len(annotations) + 1, "image_id": i, "category_id": label, "bbox": [box[0], box[1], w, h]}
+            annotations.append(row | {"area": w * h, "iscrowd": int(ignore)})
+    return {
+        "images": [{"id": i, "width": r.width, "height": r.height} for i, r in enumerate(split.records)],
+        "categories": [{"id": i, "name": n} for i, n in enumerate(split.names)],
+        "annotations": annotations,
+    }
+
+
+def _rows(index: int, record: Record, found: Found):
+    counted = record.labelled[found.labels]
+    for box, value, label in zip(found.boxes[counted].tolist(), found.scores[counted].tolist(), found.labels[counted].tolist()):
+        yield {"image_id": index, "category_id": label, "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]], "score": value}
