@@ -1,4 +1,8 @@
-//! Sizes and boxes, in pixels.
+//! Sizes and boxes, in pixels; polygons over a picture.
+
+mod polygon;
+
+pub use polygon::{Polygon, PolygonError};
 
 /// A picture's size in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

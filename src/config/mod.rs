@@ -1,8 +1,46 @@
 //! The TOML file becomes a validated [`Config`]; after that nothing fails because of configuration.
+//!
+//! The way: the text (`text`) is parsed with its places and read (`read`, `section`) into tables as they are written
+//! (`raw`); those are checked against each other and against the machine (`validate`) and become the rooms' own option
+//! types. Nothing stops at the first problem: each is written down (`problem`), and all are told at once in an [`Error`].
 
+pub mod defaults;
+mod effective;
+mod error;
+mod files;
+mod name;
+mod problem;
+mod raw;
+mod read;
+mod schema;
+mod section;
+mod suggest;
+mod text;
+mod validate;
+mod value;
+
+use std::path::Path;
 use std::time::Duration;
 
+use log::LevelFilter;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::geometry::Polygon;
 use crate::{capture, detector, mqtt};
+
+pub use error::Error;
+pub use files::{MODEL_DIR, MODEL_DIR_VARIABLE, MODEL_FILE, shipped_model};
+pub use problem::{Kind, Problem};
+pub use schema::schema;
+pub use text::MAX_BYTES;
+
+use files::Surroundings;
+use problem::Problems;
+use read::Read as _;
+
+/// Where the configuration is if nobody says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/vigie/vigie.toml";
 
 /// Everything the daemon wants to know, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +53,19 @@ pub struct Config {
     pub model: detector::Options,
     /// How often the stats message goes out.
     pub stats_interval: Duration,
+    /// What is logged.
+    pub log: Log,
     /// The cameras, in the order of the file; at least one.
     pub cameras: Vec<Camera>,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least important level that is written.
+    pub level: LevelFilter,
+    /// Modules with a level of their own.
+    pub modules: Vec<(String, LevelFilter)>,
 }
 
 /// One camera.
@@ -34,4 +83,106 @@ pub struct Camera {
     pub thresholds: detector::Thresholds,
     /// How often at most a detections message goes out; 0: never, 1.0: for every processed frame of a second…
     pub detections_max_fps: f32,
+    /// Parts of the picture that have a name; their names are unique. Not acted upon yet.
+    pub zones: Vec<Zone>,
+    /// Parts of the picture that nobody shall see. Not acted upon yet.
+    pub privacy_masks: Vec<Polygon>,
 }
+
+/// A part of a camera's picture that has a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Zone {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub polygon: Polygon,
+    /// The labels that count there; `None`: all.
+    pub labels: Option<Vec<String>>,
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    pub fn load(path: &Path) -> Result<Config, Error> {
+        let name = path.display().to_string();
+        match text::read(path) {
+            Ok(text) => Config::parse(&name, &text),
+            Err(error) => {
+                let problem = Problem::new(Kind::File, "", format!("{name} {error}"));
+                Err(Error::of_file(&name, problem.hint(error.hint())))
+            }
+        }
+    }
+
+    /// Checks the text of a configuration; `name` stands for the file in messages.
+    pub fn parse(name: &str, text: &str) -> Result<Config, Error> {
+        parse_in(&Surroundings::of_this_process(), text)
+            .map_err(|problems| Error::of_text(name, text, problems))
+    }
+
+    /// The configuration as TOML with every default filled in: a file that gives the same configuration. Passwords are
+    /// not in it, only where they are to be found.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(&effective::file(self))
+            .unwrap_or_else(|error| format!("# not to be written: {error}\n"))
+    }
+
+    /// What this configuration asks for that this version does not do; to be said at every start.
+    pub fn unheeded(&self) -> Vec<String> {
+        let of = |camera: &Camera| {
+            let zones = (!camera.zones.is_empty()).then(|| {
+                format!(
+                    "camera `{}`: zones are checked but not acted upon yet: objects count anywhere",
+                    camera.name
+                )
+            });
+            let masks = (!camera.privacy_masks.is_empty()).then(|| {
+                format!(
+                    "camera `{}`: privacy masks are NOT applied yet: what they cover is looked at",
+                    camera.name
+                )
+            });
+            [zones, masks]
+        };
+        self.cameras.iter().flat_map(of).flatten().collect()
+    }
+}
+
+/// The whole way from the text to the configuration, with all that it depends on in its arguments.
+fn parse_in(around: &Surroundings, text: &str) -> Result<Config, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let (has_camera, span) = (document.get_ref().contains_key("camera"), document.span());
+    let file = raw::File::read(&Spanned::new(span, DeValue::Table(document.into_inner())), "", &mut problems);
+    if !errors.is_empty() {
+        return Err(syntax_problems(text, &errors, problems.into_vec()));
+    }
+    if !has_camera {
+        problems.add(validate::no_camera());
+    }
+    let config = file.and_then(|file| validate::config(&file, around, &mut problems));
+    match (config, problems.into_vec()) {
+        (Some(config), problems) if problems.is_empty() => Ok(config),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// The syntax errors, and of the other problems those that are not likely to follow from them: what stands on a broken
+/// line was not read, and what is missing may have been lost.
+fn syntax_problems(text: &str, errors: &[toml::de::Error], problems: Vec<Problem>) -> Vec<Problem> {
+    let line = |byte: usize| text::position(text, byte).0;
+    let syntax = |error: &toml::de::Error| {
+        let span = error.span().unwrap_or(0..0);
+        Problem::new(Kind::Syntax, "", error.message()).label(span, "here")
+    };
+    let mut all: Vec<Problem> = errors.iter().take(MAX_SYNTAX_ERRORS).map(syntax).collect();
+    let broken: Vec<usize> = all.iter().filter_map(Problem::start).map(line).collect();
+    let stands_alone = |problem: &Problem| {
+        problem.kind() != Kind::MissingKey
+            && problem.start().is_some_and(|start| !broken.contains(&line(start)))
+    };
+    all.extend(problems.into_iter().take(MAX_SYNTAX_ERRORS).filter(stands_alone));
+    all
+}
+
+/// A text with more syntax errors is not TOML at all; each costs time with the length of the text.
+const MAX_SYNTAX_ERRORS: usize = 100;

@@ -1,0 +1,104 @@
+//! `vigie check`: is the configuration right, and what does it amount to?
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{Failure, Outcome};
+use crate::capture::SourceSpec;
+use crate::config::{self, Config};
+
+/// Checks a configuration file and tells everything that is wrong with it.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// Prints the configuration as TOML with every default filled in. Passwords are never shown.
+    #[arg(long)]
+    print_effective: bool,
+    /// Prints each problem as a JSON object on a line of its own.
+    #[arg(long, conflicts_with = "print_effective")]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Outcome {
+    match Config::load(&args.config) {
+        Ok(config) => {
+            tell(&args.config, &config);
+            if args.print_effective { print(&config.to_toml()) } else { Ok(()) }
+        }
+        Err(error) => {
+            if args.json {
+                print(&json_lines(&error))?;
+            }
+            Err(Failure::Usage(error.into()))
+        }
+    }
+}
+
+/// Says in words for people what the configuration amounts to, and what of it has no effect.
+fn tell(path: &Path, config: &Config) {
+    let broker = match &config.mqtt {
+        Some(mqtt) => {
+            let with = if mqtt.tls.is_some() { " with TLS" } else { "" };
+            format!("events to {}:{}{with}, topics {}/{}/…", mqtt.host, mqtt.port, mqtt.prefix, config.device)
+        }
+        None => "events to standard output (no [mqtt])".to_owned(),
+    };
+    let cameras: Vec<String> = config.cameras.iter().map(describe).collect();
+    eprintln!("{} is right", path.display());
+    eprintln!("  {broker}");
+    eprintln!("  model {}", config.model.path.display());
+    eprintln!("  {}", cameras.join("\n  "));
+    for unheeded in config.unheeded() {
+        eprintln!("warning: {unheeded}");
+    }
+}
+
+fn describe(camera: &config::Camera) -> String {
+    let source = match &camera.source {
+        SourceSpec::Device(device) => match device {
+            crate::capture::DeviceMatcher::Path(path) => path.display().to_string(),
+            crate::capture::DeviceMatcher::Match { usb, serial, card, bus } => {
+                let usb = usb.map(|(vendor, product)| format!("{vendor:04x}:{product:04x}"));
+                let parts = [("usb", &usb), ("serial", serial), ("card", card), ("bus", bus)];
+                let parts =
+                    parts.iter().filter_map(|(key, value)| Some(format!("{key} {}", value.as_ref()?)));
+                format!("the device with {}", parts.collect::<Vec<_>>().join(", "))
+            }
+        },
+        SourceSpec::Pictures { path, .. } => format!("pictures {}", path.display()),
+        SourceSpec::Clip { path, .. } => format!("clip {}", path.display()),
+        SourceSpec::TestCard { .. } => "test card".to_owned(),
+    };
+    format!("camera {}: {source}, at most {} frames a second", camera.name, camera.max_fps)
+}
+
+fn json_lines(error: &config::Error) -> String {
+    let line = |problem: &config::Problem| {
+        let (line, column) = problem.position().unzip();
+        let object = json!({
+            "file": error.name(),
+            "line": line,
+            "column": column,
+            "kind": problem.kind().name(),
+            "key": problem.path(),
+            "message": problem.message(),
+            "hint": problem.hint_text(),
+        });
+        format!("{object}\n")
+    };
+    error.problems().iter().map(line).collect()
+}
+
+fn print(text: &str) -> Outcome {
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::Runtime(miette::miette!("cannot write to standard output: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}

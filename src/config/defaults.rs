@@ -1,0 +1,36 @@
+//! What holds where the file says nothing. Each value stands here and nowhere else.
+
+use std::time::Duration;
+
+use log::LevelFilter;
+
+/// `mqtt.prefix`
+pub const PREFIX: &str = "vigie";
+/// `mqtt.keep_alive`
+pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// `mqtt.queue_messages`
+pub const QUEUE_MESSAGES: u64 = 1000;
+/// `mqtt.queue_bytes`
+pub const QUEUE_BYTES: u64 = 8 << 20;
+/// `model.threads`: chosen from the cores.
+pub const THREADS: u64 = 0;
+/// `model.nms_iou`
+pub const NMS_IOU: f32 = 0.5;
+/// `model.max_detections`
+pub const MAX_DETECTIONS: u64 = 100;
+/// `detect.max_fps`
+pub const MAX_FPS: f32 = 5.0;
+/// `detect.thresholds."*"`
+pub const THRESHOLD: f32 = 0.5;
+/// `detect.detections_max_fps`: detections messages are asked for, never sent unasked.
+pub const DETECTIONS_MAX_FPS: f32 = 0.0;
+/// `camera.stall_after`; a source that is slower than that gets three of its frame periods instead.
+pub const STALL_AFTER: Duration = Duration::from_secs(5);
+/// `camera.source.fps` of pictures.
+pub const PICTURES_FPS: f32 = 1.0;
+/// `camera.source.fps` of the test card.
+pub const TESTCARD_FPS: f32 = 15.0;
+/// `stats.interval`
+pub const STATS_INTERVAL: Duration = Duration::from_secs(60);
+/// `log.level`
+pub const LOG_LEVEL: LevelFilter = LevelFilter::Info;

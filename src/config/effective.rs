@@ -1,0 +1,150 @@
+//! A validated configuration written as TOML, with every default filled in.
+
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::name::{Map, OneOf, TopicPart, TopicPrefix, Unit, UsbId};
+use super::read::Located;
+use super::value::{Bytes, Coordinate, Count, FilePath, Fraction, Pair, Rate, RateOrNever, Text, Time};
+use super::{Camera, Config, raw};
+use crate::capture::{DeviceMatcher, SourceSpec};
+use crate::detector::Thresholds;
+use crate::geometry::Polygon;
+use crate::mqtt::{Options, Secret};
+
+/// A key that is there.
+fn key<T>(value: T) -> Option<Located<T>> {
+    Some(Located::nowhere(value))
+}
+
+fn text(value: &str) -> Option<Located<Text>> {
+    key(Text(value.to_owned()))
+}
+
+fn path(value: &PathBuf) -> Option<Located<FilePath>> {
+    key(FilePath(value.clone()))
+}
+
+fn time<const MIN: u64, const MAX: u64>(value: Duration) -> Option<Located<Time<MIN, MAX>>> {
+    key(Time(value))
+}
+
+/// A list that is there only if it has entries.
+fn list<T>(values: impl Iterator<Item = T>) -> Option<Located<Vec<Located<T>>>> {
+    let values: Vec<_> = values.map(Located::nowhere).collect();
+    if values.is_empty() { None } else { key(values) }
+}
+
+/// The file that would give this configuration on any machine. [`Secret`]s are places, so there is none in it.
+pub(super) fn file(config: &Config) -> raw::File {
+    let model = &config.model;
+    let modules =
+        config.log.modules.iter().map(|(name, level)| (name.clone(), Located::nowhere(OneOf(*level))));
+    let modules = Map(modules.collect());
+    raw::File {
+        device: key(raw::Device { name: key(TopicPart(config.device.clone())) }),
+        mqtt: config.mqtt.as_ref().and_then(|options| key(mqtt(options))),
+        model: key(raw::Model {
+            path: path(&model.path),
+            threads: key(Count(model.threads as u64)),
+            names: model.contract.names.as_ref().and_then(|names| list(names.iter().cloned().map(Text))),
+            imgsz: model.contract.imgsz.and_then(|[h, w]| key(Pair(Count(h.into()), Count(w.into())))),
+            nms_iou: key(Fraction(model.nms_iou)),
+            max_detections: key(Count(model.max_detections as u64)),
+        }),
+        // Every camera says it all, so there is nothing left to say for all of them.
+        detect: None,
+        stats: key(raw::Stats { interval: time(config.stats_interval) }),
+        log: key(raw::Log {
+            level: key(OneOf(config.log.level)),
+            modules: key(modules).filter(|modules| !modules.value.0.is_empty()),
+        }),
+        camera: list(config.cameras.iter().map(camera)),
+    }
+}
+
+fn mqtt(options: &Options) -> raw::Mqtt {
+    let scheme = if options.tls.is_some() { "mqtts" } else { "mqtt" };
+    let (host, port) = (&options.host, options.port);
+    let url = match host.parse::<Ipv6Addr>() {
+        Ok(address) => format!("{scheme}://[{address}]:{port}"),
+        Err(_) => format!("{scheme}://{host}:{port}"),
+    };
+    let client = options.tls.as_ref().and_then(|tls| tls.client.as_ref());
+    raw::Mqtt {
+        url: text(&url),
+        username: options.username.as_deref().and_then(text),
+        password_file: match &options.password {
+            Some(Secret::File(file)) => path(file),
+            _ => None,
+        },
+        credential: match &options.password {
+            Some(Secret::Credential(name)) => text(name),
+            _ => None,
+        },
+        prefix: key(TopicPrefix(options.prefix.clone())),
+        ca_file: options.tls.as_ref().and_then(|tls| tls.ca_file.as_ref()).and_then(path),
+        client_cert: client.and_then(|(certificate, _)| path(certificate)),
+        client_key: client.and_then(|(_, key)| path(key)),
+        client_id: text(&options.client_id),
+        keep_alive: time(options.keep_alive),
+        queue_messages: key(Count(options.queue_messages as u64)),
+        queue_bytes: key(Bytes(options.queue_bytes as u64)),
+    }
+}
+
+fn camera(camera: &Camera) -> raw::Camera {
+    let request = &camera.request;
+    let zone = |zone: &super::Zone| raw::Zone {
+        name: key(TopicPart(zone.name.clone())),
+        points: points(&zone.polygon),
+        unit: key(OneOf(Unit::Fraction)),
+        labels: zone.labels.as_ref().and_then(|labels| list(labels.iter().cloned().map(Text))),
+    };
+    let mask = |mask: &Polygon| raw::PrivacyMask { points: points(mask), unit: key(OneOf(Unit::Fraction)) };
+    raw::Camera {
+        name: key(TopicPart(camera.name.clone())),
+        source: key(source(&camera.source)),
+        size: request.size.and_then(|size| key(Pair(Count(size.width.into()), Count(size.height.into())))),
+        fps: request.fps.and_then(|fps| key(Rate(fps))),
+        format: request.format.and_then(|format| key(OneOf(format))),
+        stall_after: time(request.stall_after),
+        max_fps: key(Rate(camera.max_fps)),
+        thresholds: key(thresholds(&camera.thresholds)),
+        detections_max_fps: key(RateOrNever(camera.detections_max_fps)),
+        zone: list(camera.zones.iter().map(zone)),
+        privacy_mask: list(camera.privacy_masks.iter().map(mask)),
+    }
+}
+
+fn source(source: &SourceSpec) -> raw::Source {
+    let empty = raw::Source::default();
+    match source {
+        SourceSpec::Device(DeviceMatcher::Path(device)) => raw::Source { device: path(device), ..empty },
+        SourceSpec::Device(DeviceMatcher::Match { usb, serial, card, bus }) => raw::Source {
+            usb: usb.and_then(|(vendor, product)| key(UsbId(vendor, product))),
+            serial: serial.as_deref().and_then(text),
+            card: card.as_deref().and_then(text),
+            bus: bus.as_deref().and_then(text),
+            ..empty
+        },
+        SourceSpec::Pictures { path: pictures, fps } => {
+            raw::Source { pictures: path(pictures), fps: key(Rate(*fps)), ..empty }
+        }
+        SourceSpec::Clip { path: clip, fps } => {
+            raw::Source { clip: path(clip), fps: fps.and_then(|fps| key(Rate(fps))), ..empty }
+        }
+        SourceSpec::TestCard { fps } => raw::Source { testcard: key(true), fps: key(Rate(*fps)), ..empty },
+    }
+}
+
+fn thresholds(thresholds: &Thresholds) -> Map<Fraction> {
+    let default = ("*".to_owned(), thresholds.default);
+    let all = thresholds.labels.iter().cloned().chain([default]);
+    Map(all.map(|(label, score)| (label, Located::nowhere(Fraction(score)))).collect())
+}
+
+fn points(polygon: &Polygon) -> Option<Located<Vec<Located<Pair<Coordinate>>>>> {
+    list(polygon.points().iter().map(|[x, y]| Pair(Coordinate(*x), Coordinate(*y))))
+}

@@ -1,0 +1,198 @@
+//! The configuration file as it is written: every table and every key, with its type, its bounds and its meaning.
+//!
+//! The comments are the descriptions in the JSON Schema, so they speak to the user.
+
+use log::LevelFilter;
+
+use super::defaults;
+use super::name::{Map, OneOf, TopicPart, TopicPrefix, Unit, UsbId};
+use super::read::Located;
+use super::section::section;
+use super::value::{Bytes, Coordinate, Count, FilePath, Fraction, Pair, Rate, RateOrNever, Text, Time};
+use crate::frame::PixelFormat;
+
+const SECOND: u64 = 1000;
+const HOUR: u64 = 3600 * SECOND;
+const GIB: u64 = 1 << 30;
+
+section! {
+    /// Configuration of Vigie.
+    File {
+        /// This device.
+        device: Device,
+        /// The broker. Without this table events go to standard output as JSON lines.
+        mqtt: Mqtt,
+        /// The model that looks at the pictures.
+        model: Model,
+        /// How cameras are looked at; each camera may say otherwise.
+        detect: Detect,
+        /// The stats message.
+        stats: Stats,
+        /// The log.
+        log: Log,
+        /// The cameras, at least one.
+        camera: Vec<Located<Camera>>,
+    }
+}
+
+section! {
+    /// This device.
+    Device {
+        /// Its name, the second level of every topic. Default: the host's name up to the first dot.
+        name: TopicPart,
+    }
+}
+
+section! {
+    /// The broker.
+    Mqtt {
+        /// `mqtt://HOST[:PORT]` (port 1883) or, with TLS, `mqtts://HOST[:PORT]` (port 8883).
+        url: Text [required],
+        /// User name.
+        username: Text,
+        /// File that holds the password; a newline at its end is not part of it.
+        password_file: FilePath,
+        /// Name of the systemd credential that holds the password (`LoadCredential=`), instead of `password_file`.
+        credential: Text,
+        /// First level or levels of every topic.
+        prefix: TopicPrefix = defaults::PREFIX,
+        /// PEM file of the authorities to trust. Default: the system's.
+        ca_file: FilePath,
+        /// PEM file of this device's certificate chain, for mutual TLS.
+        client_cert: FilePath,
+        /// PEM file of the private key of `client_cert`.
+        client_key: FilePath,
+        /// Client identifier, unique at the broker. Default: `vigie-` and the device's name.
+        client_id: Text,
+        /// How often the connection is proved alive.
+        keep_alive: Time<SECOND, { 18 * HOUR }> = humantime::format_duration(defaults::KEEP_ALIVE).to_string(),
+        /// How many messages wait at most while the broker is away; then the oldest go.
+        queue_messages: Count<1, 1_000_000> = defaults::QUEUE_MESSAGES,
+        /// How much memory they take at most.
+        queue_bytes: Bytes<{ 64 << 10 }, GIB> = Bytes::<0, 0>(defaults::QUEUE_BYTES),
+    }
+}
+
+section! {
+    /// The model.
+    Model {
+        /// The ONNX file. Default: the shipped one.
+        path: FilePath,
+        /// Inference threads; 0: chosen from the cores.
+        threads: Count<0, 256> = defaults::THREADS,
+        /// Class names in the order of the model's outputs, for a file whose metadata has none.
+        names: Vec<Located<Text>>,
+        /// Height and width of the model's input in pixels, for a file whose metadata has none.
+        imgsz: Pair<Count<32, 4096>>,
+        /// Boxes of one class that overlap more than this (intersection over union) are one object.
+        nms_iou: Fraction = defaults::NMS_IOU,
+        /// No more objects than this from one frame.
+        max_detections: Count<1, 1000> = defaults::MAX_DETECTIONS,
+    }
+}
+
+section! {
+    /// How cameras are looked at.
+    Detect {
+        /// Frames a second that are looked at, at most.
+        max_fps: Rate = defaults::MAX_FPS,
+        /// Least score by label; `*` is for every label that is not named.
+        thresholds: Map<Fraction> = serde_json::json!({ "*": defaults::THRESHOLD }),
+        /// Detections messages a second at most; 0: none are sent.
+        detections_max_fps: RateOrNever = defaults::DETECTIONS_MAX_FPS,
+    }
+}
+
+section! {
+    /// The stats message.
+    Stats {
+        /// How often it goes out.
+        interval: Time<SECOND, { 24 * HOUR }> = humantime::format_duration(defaults::STATS_INTERVAL).to_string(),
+    }
+}
+
+section! {
+    /// The log.
+    Log {
+        /// The least important level that is written.
+        level: OneOf<LevelFilter> = OneOf(defaults::LOG_LEVEL),
+        /// Levels of single modules, for instance `{ "vigie::capture" = "debug" }`.
+        modules: Map<OneOf<LevelFilter>>,
+    }
+}
+
+section! {
+    /// A camera.
+    Camera {
+        /// Its name, the third level of its topics; unique.
+        name: TopicPart [required],
+        /// Where its frames come from.
+        source: Source [required],
+        /// Width and height to ask the device for. Default: the smallest that is at least as large as the model's input.
+        size: Pair<Count<16, 16384>>,
+        /// Frames a second to ask the device for. Default: its own rate.
+        fps: Rate,
+        /// Pixel format to insist on. Default: the one that is cheapest to turn into a tensor.
+        format: OneOf<PixelFormat>,
+        /// No frame for so long is a stall, and the device is opened anew.
+        stall_after: Time<100, HOUR> = humantime::format_duration(defaults::STALL_AFTER).to_string(),
+        /// Frames a second that are looked at, at most. Default: `detect.max_fps`.
+        max_fps: Rate,
+        /// Least score by label; labels that are not named here are as in `detect.thresholds`.
+        thresholds: Map<Fraction>,
+        /// Detections messages a second at most; 0: none are sent. Default: `detect.detections_max_fps`.
+        detections_max_fps: RateOrNever,
+        /// Parts of the picture that have a name. Checked, not acted upon yet.
+        zone: Vec<Located<Zone>>,
+        /// Parts of the picture that nobody shall see. Checked, not acted upon yet.
+        privacy_mask: Vec<Located<PrivacyMask>>,
+    }
+}
+
+section! {
+    /// Where a camera's frames come from: a device, found by its path or by what it is; or pictures, a clip, a test card.
+    Source {
+        /// The device's node, best by a link that keeps its name: `/dev/v4l/by-id/…`.
+        device: FilePath,
+        /// USB vendor and product id of the device.
+        usb: UsbId,
+        /// USB serial number of the device.
+        serial: Text,
+        /// The card's name as the driver gives it, or a part of it.
+        card: Text,
+        /// The bus info as the driver gives it, or a part of it.
+        bus: Text,
+        /// A picture, or a folder of pictures, over and over.
+        pictures: FilePath,
+        /// A clip (Motion-JPEG in AVI, bare Motion-JPEG, Y4M), over and over.
+        clip: FilePath,
+        /// A moving test card.
+        testcard: bool,
+        /// Frames a second of pictures, a clip or the test card.
+        fps: Rate,
+    }
+}
+
+section! {
+    /// A part of the picture that has a name.
+    Zone {
+        /// Its name; unique among the camera's zones.
+        name: TopicPart [required],
+        /// The corners of a polygon in their order.
+        points: Vec<Located<Pair<Coordinate>>> [required],
+        /// What the points are: fractions of width and height, or pixels of a picture of the camera's `size`.
+        unit: OneOf<Unit> = OneOf(Unit::Fraction),
+        /// Only objects with these labels count. Default: all.
+        labels: Vec<Located<Text>>,
+    }
+}
+
+section! {
+    /// A part of the picture that nobody shall see.
+    PrivacyMask {
+        /// The corners of a polygon in their order.
+        points: Vec<Located<Pair<Coordinate>>> [required],
+        /// What the points are: fractions of width and height, or pixels of a picture of the camera's `size`.
+        unit: OneOf<Unit> = OneOf(Unit::Fraction),
+    }
+}

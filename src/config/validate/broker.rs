@@ -1,0 +1,212 @@
+//! The broker: its URL, who we are to it, and the files of TLS.
+
+use std::path::Path;
+
+use super::super::files::{self, Surroundings};
+use super::super::problem::{Kind, Problem, Problems};
+use super::super::read::{Located, shorten};
+use super::super::value::Text;
+use super::super::{defaults, raw};
+use super::check_file;
+use crate::mqtt::{Options, Secret, Tls};
+
+/// What the URL says.
+struct Endpoint {
+    tls: bool,
+    host: String,
+    port: u16,
+}
+
+pub(super) fn options(
+    mqtt: &raw::Mqtt,
+    device: &str,
+    around: &Surroundings,
+    problems: &mut Problems,
+) -> Option<Options> {
+    let endpoint = mqtt.url.as_ref().map(|url| endpoint(&url.value.0).map_err(|wrong| (url, wrong)));
+    let endpoint = match endpoint {
+        Some(Ok(endpoint)) => Some(endpoint),
+        Some(Err((url, (message, hint)))) => {
+            problems.add(Problem::with(Kind::BadValue, url, message).hint(hint));
+            None
+        }
+        None => None,
+    };
+    let plain = endpoint.as_ref().is_some_and(|endpoint| !endpoint.tls);
+    let tls = tls(mqtt, plain, problems);
+    let password = password(mqtt, around, problems);
+    if let (Some(place), None) = (password_place(mqtt), &mqtt.username) {
+        if !problems.touch("mqtt.username") {
+            let problem = Problem::new(Kind::Conflict, "mqtt", "a password without a user name");
+            problems.add(
+                problem
+                    .label(place.0, place.1)
+                    .hint("add `username = …`: brokers take a password only with one"),
+            );
+        }
+    }
+    let endpoint = endpoint?;
+    Some(Options {
+        host: endpoint.host,
+        port: endpoint.port,
+        tls: endpoint.tls.then_some(tls),
+        username: text(&mqtt.username),
+        password,
+        client_id: text(&mqtt.client_id).unwrap_or_else(|| format!("vigie-{device}")),
+        keep_alive: mqtt.keep_alive.as_ref().map_or(defaults::KEEP_ALIVE, |time| time.value.0),
+        prefix: mqtt.prefix.as_ref().map_or(defaults::PREFIX.to_owned(), |prefix| prefix.value.0.clone()),
+        queue_messages: mqtt.queue_messages.as_ref().map_or(defaults::QUEUE_MESSAGES, |count| count.value.0)
+            as usize,
+        queue_bytes: mqtt.queue_bytes.as_ref().map_or(defaults::QUEUE_BYTES, |bytes| bytes.value.0) as usize,
+    })
+}
+
+fn text(value: &Option<Located<Text>>) -> Option<String> {
+    value.as_ref().map(|text| text.value.0.clone())
+}
+
+/// Takes a broker's URL apart; or says what is wrong with it, and a hint.
+fn endpoint(text: &str) -> Result<Endpoint, (String, String)> {
+    let example =
+        || "write `mqtt://HOST`, `mqtt://HOST:PORT`, or the same with `mqtts://` for TLS".to_owned();
+    let url = url::Url::parse(text).map_err(|error| (format!("no URL: {error}"), example()))?;
+    let tls = match url.scheme() {
+        "mqtt" => false,
+        "mqtts" => true,
+        other => {
+            let hint = match other {
+                "tcp" => "write `mqtt://` instead of `tcp://`".to_owned(),
+                "ssl" | "tls" | "mqtt+ssl" => format!("write `mqtts://` instead of `{other}://`"),
+                "ws" | "wss" | "http" | "https" => {
+                    "MQTT over WebSockets is not supported; ".to_owned() + &example()
+                }
+                _ => example(),
+            };
+            return Err((format!("the scheme `{}` is not supported", shorten(other)), hint));
+        }
+    };
+    let host = match url.host() {
+        Some(url::Host::Ipv6(address)) => address.to_string(),
+        Some(host) => host.to_string(),
+        None => String::new(),
+    };
+    if host.is_empty() {
+        return Err(("the URL has no host".to_owned(), example()));
+    }
+    if host.contains('%') {
+        let hint = "write the name in letters a-z, digits, `-` and `.` (an international one as `xn--…`)";
+        return Err((format!("the host `{}` is no host name", shorten(&host)), hint.to_owned()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let hint =
+            "use `username`, and `password_file` or `credential`: secrets do not belong into this file";
+        return Err(("the URL has a user name or a password in it".to_owned(), hint.to_owned()));
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(("the URL goes on after host and port".to_owned(), example()));
+    }
+    let port = url.port().unwrap_or(if tls { 8883 } else { 1883 });
+    if port == 0 {
+        return Err(("port 0 is none".to_owned(), example()));
+    }
+    Ok(Endpoint { tls, host, port })
+}
+
+/// Where the file says where the password is, whether that can be used or not.
+fn password_place(mqtt: &raw::Mqtt) -> Option<(std::ops::Range<usize>, &'static str)> {
+    let file = mqtt.password_file.as_ref().map(|file| (file.span.clone(), "this password"));
+    file.or_else(|| mqtt.credential.as_ref().map(|credential| (credential.span.clone(), "this password")))
+}
+
+fn password(mqtt: &raw::Mqtt, around: &Surroundings, problems: &mut Problems) -> Option<Secret> {
+    if let (Some(file), Some(credential)) = (&mqtt.password_file, &mqtt.credential) {
+        let problem = Problem::new(Kind::Conflict, "mqtt", "the password is said to be at two places");
+        let problem = problem.label(credential.span.clone(), "a systemd credential");
+        problems.add(
+            problem
+                .label(file.span.clone(), "and a file")
+                .hint("keep one of `password_file` and `credential`"),
+        );
+    }
+    let file = mqtt.password_file.as_ref().and_then(|file| {
+        let path = check_file(file, files::password, problems)?;
+        Some(Secret::File(path))
+    });
+    let credential = mqtt.credential.as_ref().and_then(|credential| {
+        let name = &credential.value.0;
+        if name.contains('/') || name.starts_with('.') {
+            let problem = Problem::with(
+                Kind::BadValue,
+                credential,
+                format!("`{}` is no credential's name", shorten(name)),
+            );
+            problems
+                .add(problem.hint("a name as in `LoadCredential=mqtt-password:/etc/vigie/mqtt-password`"));
+            return None;
+        }
+        // Only the service sees its credentials; a check by hand has to take them on trust.
+        if let Some(Err(message)) = around.credentials.as_ref().map(|dir| files::password(&dir.join(name))) {
+            let problem = Problem::with(Kind::File, credential, format!("no such credential: {message}"));
+            problems.add(problem.hint(format!("add `LoadCredential={name}:FILE` to the service")));
+            return None;
+        }
+        Some(Secret::Credential(name.clone()))
+    });
+    file.or(credential)
+}
+
+fn tls(mqtt: &raw::Mqtt, plain: bool, problems: &mut Problems) -> Tls {
+    let keys =
+        [("ca_file", &mqtt.ca_file), ("client_cert", &mqtt.client_cert), ("client_key", &mqtt.client_key)];
+    for (key, file) in keys.iter().filter_map(|(key, file)| Some((key, file.as_ref()?))).filter(|_| plain) {
+        let message = format!("`{key}` is for TLS, and the URL asks for none");
+        problems.add(Problem::with(Kind::Conflict, file, message).hint("begin the URL with `mqtts://`"));
+    }
+    let mut file = |index: usize, check: fn(&Path) -> Result<(), String>| {
+        keys[index].1.as_ref().and_then(|file| check_file(file, check, problems))
+    };
+    let (ca_file, cert, key) =
+        (file(0, files::certificates), file(1, files::certificates), file(2, files::private_key));
+    let lonely = match (&mqtt.client_cert, &mqtt.client_key) {
+        (Some(cert), None) => Some((cert, "client_key")),
+        (None, Some(key)) => Some((key, "client_cert")),
+        _ => None,
+    };
+    if let Some((place, missing)) = lonely.filter(|(_, missing)| !problems.touch(&format!("mqtt.{missing}")))
+    {
+        let message = format!("`{missing}` is missing: certificate and key go together");
+        problems.add(
+            Problem::with(Kind::MissingKey, place, message).hint(format!("add `{missing} = …` to [mqtt]")),
+        );
+    }
+    Tls { ca_file, client: cert.zip(key) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let get = |text: &str| endpoint(text).map(|endpoint| (endpoint.tls, endpoint.host, endpoint.port));
+        assert_eq!(get("mqtt://localhost"), Ok((false, "localhost".into(), 1883)));
+        assert_eq!(get("mqtts://broker.lan/"), Ok((true, "broker.lan".into(), 8883)));
+        assert_eq!(get("mqtts://[fe80::1]:99"), Ok((true, "fe80::1".into(), 99)));
+        assert_eq!(get("mqtt://10.0.0.7:1884"), Ok((false, "10.0.0.7".into(), 1884)));
+    }
+
+    #[test]
+    fn wrong_urls_are_explained() {
+        let wrong = |text: &str| endpoint(text).map(|_| ()).expect_err(text);
+        assert_eq!(wrong("broker.lan:1883").0, "the scheme `broker.lan` is not supported");
+        assert_eq!(wrong("tcp://broker").1, "write `mqtt://` instead of `tcp://`");
+        assert_eq!(wrong("mqtt://").0, "the URL has no host");
+        assert_eq!(wrong("mqtt:broker").0, "the URL has no host");
+        assert_eq!(wrong("mqtt://me:secret@broker").0, "the URL has a user name or a password in it");
+        assert_eq!(wrong("mqtt://broker/vigie").0, "the URL goes on after host and port");
+        assert_eq!(wrong("mqtt://broker:0").0, "port 0 is none");
+        assert!(wrong("mqtt://broker:99999").0.starts_with("no URL"));
+        assert!(wrong("mqtt://bröker").0.contains("is no host name"));
+        assert!(wrong("broker").0.starts_with("no URL"));
+    }
+}

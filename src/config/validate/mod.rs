@@ -1,0 +1,167 @@
+//! What was read becomes what the rooms want: values that fit together, files that are there.
+
+mod broker;
+mod camera;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::files::{self, Surroundings};
+use super::problem::{Kind, Problem, Problems};
+use super::read::Located;
+use super::value::FilePath;
+use super::{Camera, Config, Log, defaults, raw};
+use crate::detector;
+
+/// Checks the whole file. `None` only if a problem was written down.
+pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Problems) -> Option<Config> {
+    let name = file.device.as_ref().and_then(|device| device.value.name.as_ref());
+    let device = name.map_or(&around.device, |name| &name.value.0).clone();
+    let mqtt = file.mqtt.as_ref().map(|mqtt| broker::options(&mqtt.value, &device, around, problems));
+    let model = model(file.model.as_ref().map(|model| &model.value), around, problems);
+    let stats = file.stats.as_ref().and_then(|stats| stats.value.interval.as_ref());
+    let cameras = cameras(file, problems);
+    Some(Config {
+        device,
+        mqtt: match mqtt {
+            Some(options) => Some(options?),
+            None => None,
+        },
+        model: model?,
+        stats_interval: stats.map_or(defaults::STATS_INTERVAL, |interval| interval.value.0),
+        log: log(file.log.as_ref().map(|log| &log.value)),
+        cameras: cameras?,
+    })
+}
+
+fn log(log: Option<&raw::Log>) -> Log {
+    let level = log.and_then(|log| log.level.as_ref()).map_or(defaults::LOG_LEVEL, |level| level.value.0);
+    let modules = log.and_then(|log| log.modules.as_ref()).into_iter().flat_map(|modules| &modules.value.0);
+    Log { level, modules: modules.map(|(module, level)| (module.clone(), level.value.0)).collect() }
+}
+
+fn model(
+    model: Option<&raw::Model>,
+    around: &Surroundings,
+    problems: &mut Problems,
+) -> Option<detector::Options> {
+    let empty = raw::Model::default();
+    let model = model.unwrap_or(&empty);
+    let path = match &model.path {
+        Some(path) => check_file(path, files::readable_file, problems),
+        None if problems.touch("model.path") => None,
+        None => around.model().or_else(|| {
+            let dirs: Vec<String> = around.model_dirs.iter().map(|dir| dir.display().to_string()).collect();
+            let message = format!("the shipped model {} is not in {}", files::MODEL_FILE, dirs.join(" or "));
+            let hint = format!(
+                "install it there, name another with `path` in [model], or name its folder in the environment variable {}",
+                files::MODEL_DIR_VARIABLE
+            );
+            problems.add(Problem::new(Kind::File, "model.path", message).hint(hint));
+            None
+        }),
+    };
+    if let Some(names) = &model.names {
+        if names.value.is_empty() && !problems.touch(&names.path) {
+            let problem = Problem::with(Kind::BadValue, names, "is empty");
+            problems
+                .add(problem.hint("name every class in the order of the model's outputs, or leave it out"));
+        }
+        unique("class", names.value.iter().map(|name| (name.value.0.as_str(), name)), problems);
+    }
+    let names =
+        model.names.as_ref().map(|names| names.value.iter().map(|name| name.value.0.clone()).collect());
+    Some(detector::Options {
+        path: path?,
+        threads: model.threads.as_ref().map_or(defaults::THREADS, |threads| threads.value.0) as usize,
+        contract: detector::ContractOverride {
+            names,
+            imgsz: model.imgsz.as_ref().map(|imgsz| [imgsz.value.0.0 as u32, imgsz.value.1.0 as u32]),
+        },
+        nms_iou: model.nms_iou.as_ref().map_or(defaults::NMS_IOU, |iou| iou.value.0),
+        max_detections: model.max_detections.as_ref().map_or(defaults::MAX_DETECTIONS, |max| max.value.0)
+            as usize,
+    })
+}
+
+fn cameras(file: &raw::File, problems: &mut Problems) -> Option<Vec<Camera>> {
+    let cameras = file.camera.as_ref()?;
+    if cameras.value.is_empty() && !problems.touch("camera") {
+        problems.add(no_camera().label(cameras.span.clone(), "empty"));
+        return None;
+    }
+    let names = cameras.value.iter().filter_map(|camera| camera.value.name.as_ref());
+    unique("camera", names.map(|name| (name.value.0.as_str(), name)), problems);
+    let detect = file.detect.as_ref().map(|detect| &detect.value);
+    let checked: Vec<_> = cameras.value.iter().map(|raw| camera::camera(raw, detect, problems)).collect();
+    let devices = cameras.value.iter().zip(&checked).filter_map(|(raw, camera)| {
+        let crate::capture::SourceSpec::Device(device) = &camera.as_ref()?.source else { return None };
+        Some((device, raw.value.source.as_ref()?))
+    });
+    unique_devices(devices, problems);
+    checked.into_iter().collect()
+}
+
+/// The problem of a file without a camera.
+pub(super) fn no_camera() -> Problem {
+    let hint = "add one:\n\n[[camera]]\nname = \"front\"\nsource = { device = \"/dev/video0\" }\n\n\
+                `vigie cameras` lists the devices that are there";
+    Problem::new(Kind::MissingKey, "camera", "there is no camera").hint(hint)
+}
+
+/// Writes down every name that was given before.
+fn unique<'a, T: 'a>(
+    what: &str,
+    names: impl Iterator<Item = (&'a str, &'a Located<T>)>,
+    problems: &mut Problems,
+) {
+    let mut seen: HashMap<&str, &Located<T>> = HashMap::new();
+    for (name, place) in names {
+        if let Some(first) = seen.get(name) {
+            let message = format!("there is another {what} of the name `{name}`");
+            let problem =
+                Problem::new(Kind::Conflict, &place.path, message).label(place.span.clone(), "again");
+            problems.add(problem.label(first.span.clone(), "first here").hint("give each its own name"));
+        } else {
+            seen.insert(name, place);
+        }
+    }
+}
+
+fn unique_devices<'a>(
+    devices: impl Iterator<Item = (&'a crate::capture::DeviceMatcher, &'a Located<raw::Source>)>,
+    problems: &mut Problems,
+) {
+    let mut seen: Vec<(&crate::capture::DeviceMatcher, &Located<raw::Source>)> = Vec::new();
+    for (device, place) in devices {
+        if let Some((_, first)) = seen.iter().find(|(other, _)| *other == device) {
+            let message = "another camera has the same device, and a device can be opened once only";
+            let problem =
+                Problem::new(Kind::Conflict, &place.path, message).label(place.span.clone(), "again");
+            problems.add(
+                problem.label(first.span.clone(), "first here").hint("name another device, or drop a camera"),
+            );
+        } else {
+            seen.push((device, place));
+        }
+    }
+}
+
+/// The path, if the file passes the check.
+fn check_file(
+    path: &Located<FilePath>,
+    check: impl Fn(&Path) -> Result<(), String>,
+    problems: &mut Problems,
+) -> Option<std::path::PathBuf> {
+    match check(&path.value.0) {
+        Ok(()) => Some(path.value.0.clone()),
+        Err(message) => {
+            let problem = Problem::with(Kind::File, path, message);
+            problems.add(match files::hint(&path.value.0) {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            });
+            None
+        }
+    }
+}
