@@ -57,7 +57,10 @@ mod tests {
 
     #[test]
     fn a_monotonic_stamp_gets_the_wall_time_of_its_instant() {
-        let now = Moment { monotonic: Duration::from_secs(100), wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1000) };
+        let now = Moment {
+            monotonic: Duration::from_secs(100),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1000),
+        };
         assert_eq!(now.at(Duration::from_secs(97)).wall, SystemTime::UNIX_EPOCH + Duration::from_secs(997));
         assert_eq!(now.at(Duration::from_secs(101)).wall, SystemTime::UNIX_EPOCH + Duration::from_secs(1001));
     }

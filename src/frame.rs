@@ -136,15 +136,7 @@ impl Frame {
     /// Odd sizes of subsampled formats round the chroma planes up, as V4L2 does.
     pub fn packed(format: PixelFormat, size: Size, captured: Moment) -> Frame {
         let (planes, bytes) = packed_planes(format, size);
-        Frame {
-            data: vec![0; bytes],
-            format,
-            size,
-            planes,
-            colour: Colour::default(),
-            sequence: 0,
-            captured,
-        }
+        Frame { data: vec![0; bytes], format, size, planes, colour: Colour::default(), sequence: 0, captured }
     }
 }
 
