@@ -1,25 +1,38 @@
 //! Facts leave the house: topics, payloads, the client and the bounded queue in front of it.
+//!
+//! [`Publisher`] is what the other rooms hold: it never blocks. Behind it is a [`Sink`], either the [`client`] (the
+//! only file that names rumqttc) with its queue, or [`stdout`], where messages become JSON lines.
 
-use std::path::PathBuf;
+pub mod backoff;
+pub mod client;
+pub mod error;
+pub mod message;
+pub mod messages;
+mod outbox;
+pub mod publisher;
+mod queue;
+pub mod schema;
+pub mod secret;
+pub mod stats;
+pub mod stdout;
+pub mod tls;
+pub mod topics;
+pub mod trouble;
+pub mod url;
+
 use std::time::Duration;
 
-/// Where a secret comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Secret {
-    /// A file, read when the client starts; a trailing newline is not part of it.
-    File(PathBuf),
-    /// A systemd credential of that name, under `$CREDENTIALS_DIRECTORY`.
-    Credential(String),
-}
+pub use client::Client;
+pub use error::Error;
+pub use message::{Class, Message, Qos};
+pub use publisher::{Publisher, Sink};
+pub use secret::Secret;
+pub use stats::{Dropped, Stats};
+pub use tls::Tls;
+pub use topics::{CameraTopics, Topics};
 
-/// TLS towards the broker (`mqtts://`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// PEM file of the authorities to trust; `None`: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// PEM files of the client's certificate chain and private key, for mutual TLS.
-    pub client: Option<(PathBuf, PathBuf)>,
-}
+/// The largest payload that is accepted; snapshots of 4K cameras fit.
+pub const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 
 /// How to reach the broker.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,1 +1,5 @@
-//! What is seen, over time: counts of labels.
+//! What is seen, over time: counts of labels. Pure: time comes in with the frames.
+
+mod counts;
+
+pub use counts::{Change, Counts};

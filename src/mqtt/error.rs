@@ -1,0 +1,89 @@
+//! Why a client can't start: what of its options is unusable. What goes wrong later is a [`super::trouble::Trouble`].
+
+use std::io;
+use std::path::PathBuf;
+
+/// An option that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A secret's file can't be read.
+    #[error("can't read the mqtt password from {}: {source} (is it there, and may this user read it?)", path.display())]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A systemd credential is asked for outside a unit that has one.
+    #[error(
+        "no systemd credential \"{name}\": $CREDENTIALS_DIRECTORY is not set (add LoadCredential={name}:FILE to the unit, or use password_file)"
+    )]
+    NoCredentials {
+        /// The credential's name.
+        name: String,
+    },
+    /// A certificate or key file can't be read.
+    #[error("can't read the {what} {}: {source}", path.display())]
+    Pem {
+        /// What the file is for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// A file holds no certificate.
+    #[error("{} holds no certificate: the {what} must be PEM (-----BEGIN CERTIFICATE-----)", path.display())]
+    NoCertificate {
+        /// What the file is for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system has no authorities to trust.
+    #[error(
+        "the system's certificate store is empty (install ca-certificates, or name the broker's authority with ca_file)"
+    )]
+    NoSystemStore,
+    /// The client's certificate and key don't do.
+    #[error("can't use the client certificate {} with the key {}: {source} (do they belong together?)", certificate.display(), key.display())]
+    ClientCertificate {
+        /// The chain.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// What rustls said.
+        source: rustls::Error,
+    },
+    /// rustls can't be set up.
+    #[error("can't set up tls: {0}")]
+    Tls(rustls::Error),
+    /// TLS needs a name or an IPv4 address.
+    #[error(
+        "can't verify a certificate for the bare IPv6 address {host} (give the broker's host name instead)"
+    )]
+    Ipv6Tls {
+        /// The address.
+        host: String,
+    },
+    /// No client id.
+    #[error("the mqtt client id is empty (leave client_id out for one made from the device's name)")]
+    EmptyClientId,
+    /// A broker's URL that is none.
+    #[error("\"{url}\" is no broker url: {problem} (expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT])")]
+    Url {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A topic level that MQTT does not allow.
+    #[error("\"{level}\" can't be a level of an mqtt topic: {problem}")]
+    Topic {
+        /// What was given.
+        level: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}

@@ -1,0 +1,34 @@
+//! The JSON Schemas of the payloads, generated from their types; `docs/schema/` holds them as files.
+
+use schemars::{Schema, schema_for};
+
+use super::messages::Detections;
+use super::messages::stats::DeviceStats;
+
+/// Name and maker of each payload's schema.
+pub fn all() -> &'static [(&'static str, fn() -> Schema)] {
+    &[("detections", || schema_for!(Detections<'static>)), ("stats", || schema_for!(DeviceStats<'static>))]
+}
+
+/// A schema as it is shipped and printed.
+pub fn to_text(schema: &Schema) -> String {
+    format!("{:#}\n", schema.as_value())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_schemas_are_current() {
+        for (name, schema) in all() {
+            let path = format!("{}/docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
+            let text = to_text(&schema());
+            if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+                std::fs::write(&path, &text).unwrap();
+            }
+            let shipped = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(shipped, text, "{path} is old: UPDATE_SCHEMAS=1 cargo test --lib mqtt::schema");
+        }
+    }
+}

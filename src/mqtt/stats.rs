@@ -1,0 +1,53 @@
+//! Figures of a [`super::Publisher`]: what waits, what went out, what was given up and why.
+
+/// Messages given up, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// The queue was full, and the oldest made room.
+    pub overflow: u64,
+    /// A sample (QoS 0) while there was no connection.
+    pub disconnected: u64,
+    /// Larger than the largest packet.
+    pub too_large: u64,
+    /// The broker closed the connection on it again and again.
+    pub rejected: u64,
+    /// Came, or still waited, when the client was closing.
+    pub closing: u64,
+}
+
+impl Dropped {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.overflow + self.disconnected + self.too_large + self.rejected + self.closing
+    }
+
+    /// Reason and number, in a fixed order.
+    pub fn by_reason(&self) -> [(&'static str, u64); 5] {
+        [
+            ("overflow", self.overflow),
+            ("disconnected", self.disconnected),
+            ("too_large", self.too_large),
+            ("rejected", self.rejected),
+            ("closing", self.closing),
+        ]
+    }
+}
+
+/// How a publisher fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Whether there is a session with the broker now.
+    pub connected: bool,
+    /// Messages that wait or are in flight.
+    pub queued: usize,
+    /// Bytes held, retained values included.
+    pub queued_bytes: usize,
+    /// Messages acknowledged (QoS 1) or sent (QoS 0).
+    pub published: u64,
+    /// Sessions after the first.
+    pub reconnects: u64,
+    /// Messages given up.
+    pub dropped: Dropped,
+    /// Why there is no connection, in words.
+    pub trouble: Option<String>,
+}

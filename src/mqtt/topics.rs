@@ -1,0 +1,149 @@
+//! Every topic that is published, built in one place from validated levels.
+
+use std::borrow::Cow;
+
+use super::error::Error;
+
+/// Longest level in bytes; MQTT allows 65535 for the whole topic, a person reads far fewer.
+const MAX_LEVEL: usize = 128;
+
+/// Says whether `level` can stand between two slashes of a topic.
+pub fn check_level(level: &str) -> Result<(), Error> {
+    let problem = if level.is_empty() {
+        "it is empty"
+    } else if level.len() > MAX_LEVEL {
+        "it is longer than 128 bytes"
+    } else if level.contains('/') {
+        "it contains '/', which separates levels"
+    } else if level.contains(['+', '#']) {
+        "it contains '+' or '#', which are wildcards"
+    } else if level.chars().any(char::is_control) {
+        "it contains a control character"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Topic { level: level.to_owned(), problem })
+}
+
+/// Says whether `prefix`, one or more levels, can begin a topic.
+pub fn check_prefix(prefix: &str) -> Result<(), Error> {
+    if prefix.starts_with('$') {
+        let problem = "topics that begin with '$' belong to the broker";
+        return Err(Error::Topic { level: prefix.to_owned(), problem });
+    }
+    prefix.split('/').try_for_each(check_level)
+}
+
+/// A model's label as a level: spaces and what MQTT forbids become `_`, so that no name of a class can fail.
+pub fn label_level(label: &str) -> Cow<'_, str> {
+    let forbidden = |c: char| c == '/' || c == '+' || c == '#' || c.is_control() || c.is_whitespace();
+    if label.is_empty() {
+        Cow::Borrowed("_")
+    } else if label.contains(forbidden) {
+        Cow::Owned(label.chars().map(|c| if forbidden(c) { '_' } else { c }).collect())
+    } else {
+        Cow::Borrowed(label)
+    }
+}
+
+/// The topics of a device: `PREFIX/DEVICE/…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    base: String,
+}
+
+impl Topics {
+    /// For a prefix of one or more levels and a device's name of one.
+    pub fn new(prefix: &str, device: &str) -> Result<Topics, Error> {
+        check_prefix(prefix)?;
+        check_level(device)?;
+        Ok(Topics { base: format!("{prefix}/{device}") })
+    }
+
+    /// `…/status`: `online` or `offline`, retained; the last will says `offline` here.
+    pub fn status(&self) -> String {
+        format!("{}/status", self.base)
+    }
+
+    /// `…/stats`: figures of the device.
+    pub fn stats(&self) -> String {
+        format!("{}/stats", self.base)
+    }
+
+    /// The topics of one camera.
+    pub fn camera(&self, camera: &str) -> Result<CameraTopics, Error> {
+        check_level(camera)?;
+        Ok(CameraTopics { base: format!("{}/{camera}", self.base) })
+    }
+}
+
+/// The topics of a camera: `PREFIX/DEVICE/CAMERA/…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CameraTopics {
+    base: String,
+}
+
+impl CameraTopics {
+    /// `…/status`: `online`, `offline` or `stalled`, retained.
+    pub fn status(&self) -> String {
+        format!("{}/status", self.base)
+    }
+
+    /// `…/detections`: JSON, one message a processed frame.
+    pub fn detections(&self) -> String {
+        format!("{}/detections", self.base)
+    }
+
+    /// `…/LABEL/count`: how many of that label are seen, retained.
+    pub fn count(&self, label: &str) -> String {
+        format!("{}/{}/count", self.base, label_level(label))
+    }
+
+    /// `…/LABEL/occupancy`: `ON` or `OFF`, retained.
+    pub fn occupancy(&self, label: &str) -> String {
+        format!("{}/{}/occupancy", self.base, label_level(label))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topics_are_those_of_the_documentation() {
+        let topics = Topics::new("vigie", "porch").unwrap();
+        assert_eq!(topics.status(), "vigie/porch/status");
+        assert_eq!(topics.stats(), "vigie/porch/stats");
+        let front = topics.camera("front").unwrap();
+        assert_eq!(front.status(), "vigie/porch/front/status");
+        assert_eq!(front.detections(), "vigie/porch/front/detections");
+        assert_eq!(front.count("person"), "vigie/porch/front/person/count");
+        assert_eq!(front.occupancy("traffic light"), "vigie/porch/front/traffic_light/occupancy");
+        assert_eq!(Topics::new("home/vigie", "porch").unwrap().status(), "home/vigie/porch/status");
+    }
+
+    #[test]
+    fn what_mqtt_forbids_is_refused_with_the_reason() {
+        for (prefix, device, reason) in [
+            ("vigie", "", "empty"),
+            ("vigie", "a/b", "separates"),
+            ("vigie", "a+", "wildcards"),
+            ("vigie", "#", "wildcards"),
+            ("vigie", "a\0", "control"),
+            ("$SYS", "a", "belong to the broker"),
+            ("vigie/", "a", "empty"),
+            ("", "a", "empty"),
+        ] {
+            let error = Topics::new(prefix, device).unwrap_err().to_string();
+            assert!(error.contains(reason), "{prefix:?} {device:?}: {error}");
+        }
+        assert!(check_level(&"x".repeat(129)).unwrap_err().to_string().contains("longer"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_label_makes_a_valid_level(label in ".{0,40}") {
+            proptest::prop_assert!(check_level(&label_level(&label)).is_ok() || label.len() > MAX_LEVEL);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Why there is no connection, in a person's words, with what to do about it.
+
+use std::fmt;
+
+/// The kind of a [`Trouble`]: two of the same kind in a row are one state, and logged once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The broker's name has no address.
+    Resolve,
+    /// Nothing listens there.
+    Refused,
+    /// No way there, or no answer in time.
+    Unreachable,
+    /// The broker's certificate is not trusted, has expired, or is for another name.
+    Certificate,
+    /// The broker does not accept our certificate, or wants one.
+    ClientCertificate,
+    /// TLS failed otherwise.
+    Tls,
+    /// The password file or a certificate can't be read any more.
+    Options,
+    /// Wrong user name or password.
+    BadCredentials,
+    /// The user may not connect.
+    NotAuthorised,
+    /// The broker refuses the client id.
+    ClientId,
+    /// The broker says that it is not available.
+    Unavailable,
+    /// The broker does not speak MQTT 3.1.1, or what answers is no broker.
+    Protocol,
+    /// The broker hangs up before it has accepted us.
+    ClosedAtOnce,
+    /// An established connection is gone.
+    Lost,
+    /// The broker does not answer any more.
+    Silent,
+    /// Another client takes the connection again and again.
+    TakenOver,
+}
+
+/// What went wrong, towards which broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Which kind.
+    pub kind: Kind,
+    /// What the system or the broker said.
+    pub detail: String,
+}
+
+impl Trouble {
+    pub(super) fn new(kind: Kind, detail: impl fmt::Display) -> Trouble {
+        Trouble { kind, detail: detail.to_string() }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self.kind {
+            Kind::Resolve => "check the host in [mqtt] url, and the board's network and DNS",
+            Kind::Refused => "is the broker running, and is the port right?",
+            Kind::Unreachable => "check the network and the broker's firewall",
+            Kind::Certificate => {
+                "does [mqtt] ca_file hold the authority that signed the broker's certificate, \
+                                  for the name in url, and is the clock right?"
+            }
+            Kind::ClientCertificate => {
+                "check client_cert and client_key in [mqtt], and the authority that the broker trusts"
+            }
+            Kind::Tls => {
+                "does the broker speak TLS on this port? mqtt:// is usually port 1883, mqtts:// 8883"
+            }
+            Kind::Options => "put the file back or correct [mqtt]",
+            Kind::BadCredentials => "check username and password_file or credential in [mqtt]",
+            Kind::NotAuthorised => "does the broker know this user, and is the password right?",
+            Kind::ClientId => "set another client_id in [mqtt]",
+            Kind::Unavailable => "look at the broker's log",
+            Kind::Protocol => "is it an MQTT 3.1.1 broker, and is the port right?",
+            Kind::ClosedAtOnce => "does this port want TLS (mqtts://)? the broker's log tells more",
+            Kind::Lost => "it will be tried again",
+            Kind::Silent => "the network or the broker hangs; it will be tried again",
+            Kind::TakenOver => "give every device its own client_id in [mqtt]",
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            Kind::Resolve => "can't resolve the broker's name",
+            Kind::Refused => "connection refused",
+            Kind::Unreachable => "broker unreachable",
+            Kind::Certificate => "the broker's certificate is not accepted",
+            Kind::ClientCertificate => "the broker does not accept our certificate",
+            Kind::Tls => "TLS failed",
+            Kind::Options => "an option became unusable",
+            Kind::BadCredentials => "the broker refuses the user name or password",
+            Kind::NotAuthorised => "the broker does not authorise this client",
+            Kind::ClientId => "the broker refuses the client id",
+            Kind::Unavailable => "the broker says that it is unavailable",
+            Kind::Protocol => "what answers does not speak MQTT 3.1.1",
+            Kind::ClosedAtOnce => "the broker closed the connection at once",
+            Kind::Lost => "connection lost",
+            Kind::Silent => "the broker does not answer",
+            Kind::TakenOver => "another client is using this client id",
+        };
+        write!(f, "{what}: {} ({})", self.detail, self.hint())
+    }
+}
+
+/// Finds the rustls error inside an I/O error, and says whose fault it is; otherwise judges the I/O error itself.
+pub(super) fn from_io(error: &std::io::Error, otherwise: Kind) -> Trouble {
+    use rustls::{AlertDescription, Error as Tls};
+    use std::io::ErrorKind;
+
+    if let Some(tls) = error.get_ref().and_then(|e| e.downcast_ref::<Tls>()) {
+        let kind = match tls {
+            Tls::InvalidCertificate(_) => Kind::Certificate,
+            Tls::AlertReceived(
+                AlertDescription::BadCertificate
+                | AlertDescription::CertificateRequired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied
+                | AlertDescription::HandshakeFailure,
+            ) => Kind::ClientCertificate,
+            _ => Kind::Tls,
+        };
+        return Trouble::new(kind, tls);
+    }
+    let kind = match error.kind() {
+        ErrorKind::ConnectionRefused => Kind::Refused,
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::TimedOut => Kind::Unreachable,
+        _ => otherwise,
+    };
+    Trouble::new(kind, error)
+}
+
+/// Says each state once: trouble when its kind changes, and that all is well again.
+#[derive(Debug, Default)]
+pub(super) struct Reporter {
+    last: Option<Kind>,
+    attempts: u64,
+}
+
+impl Reporter {
+    /// There is trouble.
+    pub fn trouble(&mut self, broker: &str, trouble: &Trouble) {
+        self.attempts += 1;
+        if self.last == Some(trouble.kind) {
+            log::debug!("mqtt broker {broker}: {trouble}, attempt {}", self.attempts);
+        } else {
+            log::warn!("mqtt broker {broker}: {trouble}");
+        }
+        self.last = Some(trouble.kind);
+    }
+
+    /// There is a connection. While another client fights for the id that is no news.
+    pub fn connected(&mut self, broker: &str) {
+        match (self.last, self.attempts) {
+            (Some(Kind::TakenOver), _) => log::debug!("mqtt broker {broker}: connected again"),
+            (Some(_), n) if n > 1 => log::info!("mqtt broker {broker}: connected after {n} failures"),
+            _ => log::info!("mqtt broker {broker}: connected"),
+        }
+        if self.last != Some(Kind::TakenOver) {
+            self.last = None;
+        }
+        self.attempts = 0;
+    }
+
+    /// The connection has held for long.
+    pub fn stable(&mut self, broker: &str) {
+        if self.last.take() == Some(Kind::TakenOver) {
+            log::info!("mqtt broker {broker}: the connection holds, nobody else uses the client id any more");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rustls_error_inside_an_io_error_is_found() {
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, unknown);
+        assert_eq!(from_io(&error, Kind::Lost).kind, Kind::Certificate);
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, alert);
+        assert_eq!(from_io(&error, Kind::Lost).kind, Kind::ClientCertificate);
+    }
+
+    #[test]
+    fn trouble_says_what_happened_and_what_to_do() {
+        let error = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let text = from_io(&error, Kind::Lost).to_string();
+        assert_eq!(
+            text,
+            "connection refused: connection refused (is the broker running, and is the port right?)"
+        );
+    }
+}
