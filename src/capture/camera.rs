@@ -45,7 +45,9 @@ impl Camera {
         wake: Wake,
     ) -> Camera {
         let opening = Arc::clone(&clock);
-        Camera::spawn_with(name.into(), clock, wake, move || open(&spec, &request, model, Arc::clone(&opening)))
+        Camera::spawn_with(name.into(), clock, wake, move || {
+            open(&spec, &request, model, Arc::clone(&opening))
+        })
     }
 
     fn spawn_with(

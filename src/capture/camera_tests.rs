@@ -159,7 +159,8 @@ fn stop_ends_a_waiting_thread_and_the_state_is_told() {
     };
     let opening = Arc::clone(&clock);
     let mut camera = Camera::spawn_with("it".into(), Arc::clone(&clock), wake, move || {
-        let negotiated = Negotiated { name: "it".into(), format: PixelFormat::Grey, size: Size::new(8, 8), fps: None };
+        let negotiated =
+            Negotiated { name: "it".into(), format: PixelFormat::Grey, size: Size::new(8, 8), fps: None };
         let steps = vec![Step::Frame, Step::Frame].into_iter();
         Ok(Box::new(Scripted { negotiated, steps, clock: Arc::clone(&opening), sequence: 0, patient: true }))
     });

@@ -44,7 +44,9 @@ impl ErrorKind {
             ErrorKind::Lost | ErrorKind::Io | ErrorKind::Stalled => (250, 30),
             ErrorKind::NotFound => (500, 5),
             ErrorKind::Busy => (1000, 15),
-            ErrorKind::NotCapture | ErrorKind::Unsupported | ErrorKind::Permission | ErrorKind::BadInput => (2000, 60),
+            ErrorKind::NotCapture | ErrorKind::Unsupported | ErrorKind::Permission | ErrorKind::BadInput => {
+                (2000, 60)
+            }
         };
         Retry { first: Duration::from_millis(first_ms), longest: Duration::from_secs(longest_s) }
     }
@@ -93,7 +95,10 @@ impl Error {
 
     /// A source that went silent.
     pub(crate) fn stalled(name: &str, after: Duration) -> Error {
-        Error::new(ErrorKind::Stalled, format!("{name} gave no usable frame for {:.1} s", after.as_secs_f32()))
+        Error::new(
+            ErrorKind::Stalled,
+            format!("{name} gave no usable frame for {:.1} s", after.as_secs_f32()),
+        )
     }
 
     /// The same error with advice on what to do.
@@ -166,7 +171,8 @@ mod tests {
         assert_eq!(e.to_string(), "cannot open /dev/video9: no such file or directory");
         let e = Error::io("cannot take a frame", io::Error::from_raw_os_error(libc::ENODEV));
         assert_eq!(e.kind(), ErrorKind::Lost);
-        let e = Error::io("cannot take a frame", io::Error::from_raw_os_error(libc::EIO)).with_hint("reseat the cable");
+        let e = Error::io("cannot take a frame", io::Error::from_raw_os_error(libc::EIO))
+            .with_hint("reseat the cable");
         assert_eq!((e.kind(), e.hint()), (ErrorKind::Io, Some("reseat the cable")));
         assert_eq!(e.to_string(), "cannot take a frame: Input/output error".replace('I', "i"));
     }

@@ -115,8 +115,13 @@ pub(super) mod tests {
     /// A real picture of that size, as libjpeg-turbo writes it.
     pub(in crate::capture) fn picture(width: usize, height: usize) -> Vec<u8> {
         let pixels: Vec<u8> = (0..width * height * 3).map(|i| (i * 7 % 251) as u8).collect();
-        let image =
-            turbojpeg::Image { pixels: &pixels[..], width, pitch: width * 3, height, format: turbojpeg::PixelFormat::RGB };
+        let image = turbojpeg::Image {
+            pixels: &pixels[..],
+            width,
+            pitch: width * 3,
+            height,
+            format: turbojpeg::PixelFormat::RGB,
+        };
         turbojpeg::compress(image, 80, turbojpeg::Subsamp::Sub2x2).unwrap().to_vec()
     }
 
@@ -133,7 +138,12 @@ pub(super) mod tests {
     fn every_cut_is_noticed() {
         let jpeg = picture(40, 40);
         for len in 2..jpeg.len() {
-            assert_eq!(measure(&jpeg[..len]), Err(Defect::Truncated), "cut after {len} of {} bytes", jpeg.len());
+            assert_eq!(
+                measure(&jpeg[..len]),
+                Err(Defect::Truncated),
+                "cut after {len} of {} bytes",
+                jpeg.len()
+            );
         }
         assert_eq!(measure(&jpeg[2..]), Err(Defect::NotJpeg));
         assert_eq!(measure(&[]), Err(Defect::Truncated));

@@ -83,7 +83,8 @@ impl std::fmt::Display for DeviceMatcher {
             DeviceMatcher::Path(path) => write!(f, "{}", path.display()),
             DeviceMatcher::Match { usb, serial, card, bus } => {
                 let usb = usb.map(|(vendor, product)| format!("usb {vendor:04x}:{product:04x}"));
-                let quoted = |key: &str, value: &Option<String>| value.as_ref().map(|v| format!("{key} \"{v}\""));
+                let quoted =
+                    |key: &str, value: &Option<String>| value.as_ref().map(|v| format!("{key} \"{v}\""));
                 let parts = [usb, quoted("serial", serial), quoted("card", card), quoted("bus", bus)];
                 let parts: Vec<String> = parts.into_iter().flatten().collect();
                 if parts.is_empty() { f.write_str("any camera") } else { f.write_str(&parts.join(", ")) }
@@ -162,7 +163,9 @@ pub fn open(
 ) -> Result<Box<dyn Source>, Error> {
     Ok(match spec {
         SourceSpec::Device(_) => return Err(Error::new(ErrorKind::Unsupported, "x")),
-        SourceSpec::Pictures { path, fps } => Box::new(Pictures::open(path, *fps, request.stall_after, clock)?),
+        SourceSpec::Pictures { path, fps } => {
+            Box::new(Pictures::open(path, *fps, request.stall_after, clock)?)
+        }
         SourceSpec::Clip { path, fps } => Box::new(Clip::open(path, *fps, request.stall_after, clock)?),
         SourceSpec::TestCard { fps } => {
             let size = request.size.unwrap_or(TestCard::SIZE);

@@ -1,2 +1,3 @@
 //! x
-pub const JPEG_COLOUR: crate::frame::Colour = crate::frame::Colour { matrix: crate::frame::Matrix::Bt601, range: crate::frame::Range::Full };
+pub const JPEG_COLOUR: crate::frame::Colour =
+    crate::frame::Colour { matrix: crate::frame::Matrix::Bt601, range: crate::frame::Range::Full };

@@ -36,7 +36,12 @@ impl Pictures {
     ///
     /// # Errors
     /// There is no such file or folder, or no picture in it that can be read.
-    pub fn open(path: &Path, fps: f32, stall_after: Duration, clock: Arc<dyn Clock>) -> Result<Pictures, Error> {
+    pub fn open(
+        path: &Path,
+        fps: f32,
+        stall_after: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Pictures, Error> {
         let round = list(path)?;
         let alone = round.len() == 1;
         let mut complained = HashSet::new();
@@ -53,7 +58,19 @@ impl Pictures {
         };
         let only = alone.then_some(first);
         let (pace, path) = (Pace::new(fps), path.to_owned());
-        Ok(Pictures { path, stall_after, clock, pace, negotiated, round, any: true, only, complained, counters, sequence: 0 })
+        Ok(Pictures {
+            path,
+            stall_after,
+            clock,
+            pace,
+            negotiated,
+            round,
+            any: true,
+            only,
+            complained,
+            counters,
+            sequence: 0,
+        })
     }
 
     /// The next picture that can be read.
@@ -155,7 +172,8 @@ fn nothing_readable(path: &Path, files: usize) -> Error {
         0 | 1 => format!("{} can't be read as a picture", path.display()),
         n => format!("none of the {n} files in {} can be read as a picture", path.display()),
     };
-    Error::new(ErrorKind::BadInput, what).with_hint("JPEG and PNG are understood; the log says what is wrong with each")
+    Error::new(ErrorKind::BadInput, what)
+        .with_hint("JPEG and PNG are understood; the log says what is wrong with each")
 }
 
 fn load(file: &Path) -> Result<Frame, String> {

@@ -59,8 +59,16 @@ impl TestCard {
     /// A card of that size (at least 16 × 16; an odd width is rounded up), `fps` times a second.
     pub fn new(size: Size, fps: f32, stall_after: Duration, clock: Arc<dyn Clock>) -> TestCard {
         let size = Size::new(size.width.max(16).next_multiple_of(2), size.height.max(16));
-        let negotiated = Negotiated { name: "test card".to_owned(), format: PixelFormat::Yuyv, size, fps: Some(fps) };
-        TestCard { negotiated, stall_after, background: background(size), pace: Pace::new(fps), clock, sequence: 0 }
+        let negotiated =
+            Negotiated { name: "test card".to_owned(), format: PixelFormat::Yuyv, size, fps: Some(fps) };
+        TestCard {
+            negotiated,
+            stall_after,
+            background: background(size),
+            pace: Pace::new(fps),
+            clock,
+            sequence: 0,
+        }
     }
 }
 
@@ -113,7 +121,10 @@ fn background(size: Size) -> Vec<u8> {
 fn draw_moving(card: &mut [u8], size: Size, sequence: u64) {
     let side = (size.width.min(size.height) / 5).max(4) & !1;
     let x = bounce(sequence * u64::from((size.width / 96).max(1)), size.width - side);
-    let y = bounce(sequence * u64::from((size.height / 120).max(1)), size.height * 2 / 3 - side.min(size.height * 2 / 3));
+    let y = bounce(
+        sequence * u64::from((size.height / 120).max(1)),
+        size.height * 2 / 3 - side.min(size.height * 2 / 3),
+    );
     let edge = (side / 10).max(1);
     fill(card, size, (x, y), (side, side), WHITE);
     fill(card, size, (x + edge, y + edge), (side - 2 * edge, side - 2 * edge), ORANGE);

@@ -1,11 +1,10 @@
 //! `vigie check`: is the configuration right, and what does it amount to?
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, output};
 use crate::capture::SourceSpec;
 use crate::config::{self, Config};
 
@@ -28,11 +27,14 @@ pub fn run(args: Args) -> Outcome {
     match Config::load(&args.config) {
         Ok(config) => {
             tell(&args.config, &config);
-            if args.print_effective { print(&config.to_toml()) } else { Ok(()) }
+            if args.print_effective {
+                output::text(&config.to_toml())?;
+            }
+            Ok(())
         }
         Err(error) => {
             if args.json {
-                print(&json_lines(&error))?;
+                output::text(&json_lines(&error))?;
             }
             Err(Failure::Usage(error.into()))
         }
@@ -49,12 +51,12 @@ fn tell(path: &Path, config: &Config) {
         None => "events to standard output (no [mqtt])".to_owned(),
     };
     let cameras: Vec<String> = config.cameras.iter().map(describe).collect();
-    eprintln!("{} is right", path.display());
-    eprintln!("  {broker}");
-    eprintln!("  model {}", config.model.path.display());
-    eprintln!("  {}", cameras.join("\n  "));
+    output::say(&format!("{} is right", path.display()));
+    output::say(&format!("  {broker}"));
+    output::say(&format!("  model {}", config.model.path.display()));
+    output::say(&format!("  {}", cameras.join("\n  ")));
     for unheeded in config.unheeded() {
-        eprintln!("warning: {unheeded}");
+        output::say(&format!("warning: {unheeded}"));
     }
 }
 
@@ -92,13 +94,4 @@ fn json_lines(error: &config::Error) -> String {
         format!("{object}\n")
     };
     error.problems().iter().map(line).collect()
-}
-
-fn print(text: &str) -> Outcome {
-    match io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::Runtime(miette::miette!("cannot write to standard output: {error}"))),
-        Ok(()) => Ok(()),
-    }
 }

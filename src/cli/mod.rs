@@ -1,11 +1,17 @@
 //! The command line: one file a subcommand, nothing but arguments in and words out.
-
-mod check;
-mod schema;
+//!
+//! Machine-readable results go to standard output (`--json`: one object a line), words for people to standard error.
+//! Exit codes: 0, 1 for a failure at run time, 2 for wrong usage or configuration.
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+mod check;
+pub mod completions;
+pub mod man;
+pub mod output;
+mod schema;
 
 /// Why a command did not do what it was asked; decides the exit code.
 #[derive(Debug)]
@@ -14,23 +20,68 @@ pub enum Failure {
     Usage(miette::Report),
     /// Something failed at run time: exit code 1.
     Runtime(miette::Report),
+    /// Whoever reads standard output went away (`vigie … | head`): not a failure of ours.
+    ClosedPipe,
+}
+
+impl Failure {
+    /// A run-time failure from any error, its causes included.
+    pub fn runtime(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+        Failure::Runtime(report(error))
+    }
+
+    /// A usage failure from any error, its causes included.
+    pub fn usage(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+        Failure::Usage(report(error))
+    }
+}
+
+/// A plain error as a diagnostic.
+fn report(error: impl std::error::Error + Send + Sync + 'static) -> miette::Report {
+    use miette::IntoDiagnostic as _;
+    let result: Result<(), _> = Err(error);
+    match result.into_diagnostic() {
+        Err(report) => report,
+        Ok(()) => unreachable!("an Err stays one"),
+    }
+}
+
+/// Writing to standard output is all that the commands do by way of I/O of their own.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+            _ => Failure::runtime(error),
+        }
+    }
 }
 
 /// What a subcommand returns.
 pub type Outcome = Result<(), Failure>;
 
-/// Watches cameras and publishes what it sees over MQTT.
-#[derive(Debug, clap::Parser)]
-#[command(name = "vigie", version)]
+/// Watches cameras with a neural network and says over MQTT what it sees.
+#[derive(Debug, Parser)]
+#[command(name = "vigie", version, propagate_version = true, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
+    /// Check a configuration: every mistake at once, with line and caret
     Check(check::Args),
+    /// Print the JSON Schema of the configuration or of a message
     Schema(schema::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+    /// Print the manual page
+    Man(man::Args),
+}
+
+/// The command line as clap describes it; completions and the manual page are made from it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program.
@@ -38,16 +89,22 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Check(args) => check::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(report)) => {
-            eprintln!("{report:?}");
-            ExitCode::from(2)
-        }
-        Err(Failure::Runtime(report)) => {
-            eprintln!("{report:?}");
-            ExitCode::FAILURE
-        }
+    let (code, report) = match outcome {
+        Ok(()) | Err(Failure::ClosedPipe) => return ExitCode::SUCCESS,
+        Err(Failure::Runtime(report)) => (1, report),
+        Err(Failure::Usage(report)) => (2, report),
+    };
+    output::error(&report);
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
     }
 }

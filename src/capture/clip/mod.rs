@@ -71,11 +71,19 @@ impl Clip {
     ///
     /// # Errors
     /// There is no such file, it is no clip of a kind that is understood, or has no frame.
-    pub fn open(path: &Path, fps: Option<f32>, stall_after: Duration, clock: Arc<dyn Clock>) -> Result<Clip, Error> {
+    pub fn open(
+        path: &Path,
+        fps: Option<f32>,
+        stall_after: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Clip, Error> {
         let file = File::open(path).map_err(|e| Error::file("open", path, e))?;
         if file.metadata().map_err(|e| Error::file("open", path, e))?.is_dir() {
-            return Err(Error::new(ErrorKind::BadInput, format!("{} is a folder, not a clip", path.display()))
-                .with_hint("for a folder of pictures use source = { pictures = \"…\" }"));
+            return Err(Error::new(
+                ErrorKind::BadInput,
+                format!("{} is a folder, not a clip", path.display()),
+            )
+            .with_hint("for a folder of pictures use source = { pictures = \"…\" }"));
         }
         let mut input = BufReader::with_capacity(64 << 10, file);
         let mut magic = Vec::new();

@@ -41,7 +41,8 @@ fn avi(codec: &[u8; 4], size: (i32, i32), movi: &[Vec<u8>]) -> Vec<u8> {
     let mut format = vec![0; 40];
     format[4..12].copy_from_slice(&[size.0.to_le_bytes(), size.1.to_le_bytes()].concat());
     format[16..20].copy_from_slice(codec);
-    let sound = list(b"strl", &[chunk(b"strh", &[b"auds".as_slice(), &[0; 52]].concat()), chunk(b"strf", &[0; 16])]);
+    let sound =
+        list(b"strl", &[chunk(b"strh", &[b"auds".as_slice(), &[0; 52]].concat()), chunk(b"strf", &[0; 16])]);
     let video = list(b"strl", &[chunk(b"strh", &head), chunk(b"strf", &format), chunk(b"JUNK", &[0; 7])]);
     let headers = list(b"hdrl", &[chunk(b"avih", &[0; 56]), sound, video]);
     let info = list(b"INFO", &[chunk(b"ISFT", b"a test")]);
@@ -92,7 +93,9 @@ fn an_avi_of_another_codec_says_which() {
 #[test]
 fn a_bare_stream_resynchronises_after_garbage() {
     let (a, b) = (picture(32, 16), picture(48, 16));
-    let bytes = [&a[..], b"\r\n--part\r\nContent-Type: image/jpeg\r\n\r\n", &b, &a[..a.len() / 2], &b, &a[..9]].concat();
+    let bytes =
+        [&a[..], b"\r\n--part\r\nContent-Type: image/jpeg\r\n\r\n", &b, &a[..a.len() / 2], &b, &a[..9]]
+            .concat();
     let (mut clip, _) = open(&bytes, Some(10.0)).unwrap();
     assert_eq!(clip.negotiated().size, Size::new(32, 16));
     let frames = frames(&mut clip, 6);
@@ -108,7 +111,8 @@ fn y4m_of_every_layout_that_is_understood() {
         let frame = [&b"FRAME Ip\n"[..], &picture].concat();
         [format!("YUV4MPEG2 {header}\n").as_bytes(), &frame, &frame].concat()
     };
-    let (mut clip, clock) = open(&file("W5 H3 F30:1 Ip A1:1 C420jpeg XCOLORRANGE=FULL", 15 + 2 * 6), None).unwrap();
+    let (mut clip, clock) =
+        open(&file("W5 H3 F30:1 Ip A1:1 C420jpeg XCOLORRANGE=FULL", 15 + 2 * 6), None).unwrap();
     let all = frames(&mut clip, 4);
     assert_eq!((all[3].format, all[3].data.len(), all[3].colour.range), (PixelFormat::Yu12, 27, Range::Full));
     assert!((clock.elapsed().as_secs_f32() - 0.1).abs() < 1e-6);
@@ -122,7 +126,9 @@ fn y4m_of_every_layout_that_is_understood() {
     assert_eq!(frames(&mut clip, 1)[0].format, PixelFormat::Grey);
     assert_eq!(clip.negotiated().fps, Some(DEFAULT_FPS));
 
-    for (header, word) in [("W4 H4 C444", "C444"), ("W4 H4 C420p10", "C420p10"), ("W0 H4", "0x4"), ("Wx H4", "\"x\"")] {
+    for (header, word) in
+        [("W4 H4 C444", "C444"), ("W4 H4 C420p10", "C420p10"), ("W0 H4", "0x4"), ("Wx H4", "\"x\"")]
+    {
         let e = open(&file(header, 16), None).err().unwrap();
         assert!(e.to_string().contains(word), "{header}: {e}");
     }
@@ -153,7 +159,8 @@ fn what_is_no_clip_is_told_apart() {
 fn noise_in_a_clip_is_no_panic_and_ends() {
     let a = picture(32, 16);
     let y4m = [b"YUV4MPEG2 W8 H8 F5:1 C420\nFRAME\n".as_slice(), &[9; 96], b"FRAME\n", &[9; 96]].concat();
-    let clips = [avi(b"MJPG", (32, 16), &[chunk(b"01dc", &a), chunk(b"01dc", &a)]), [&a[..], &a].concat(), y4m];
+    let clips =
+        [avi(b"MJPG", (32, 16), &[chunk(b"01dc", &a), chunk(b"01dc", &a)]), [&a[..], &a].concat(), y4m];
     let mut random = fastrand::Rng::with_seed(5);
     let now = FakeClock::new().now();
     for i in 0..600 {

@@ -120,8 +120,9 @@ fn layout_of(value: &str) -> Result<Layout, Error> {
         "420" | "420jpeg" | "420mpeg2" | "420paldv" => Ok(Layout::Yu12),
         "422" => Ok(Layout::Planar422),
         "mono" => Ok(Layout::Mono),
-        other => Err(bad(format!("its colour space is C{other}"))
-            .with_hint("C420, C422 and Cmono with 8 bits are understood; ffmpeg's -pix_fmt yuv420p gives the first")),
+        other => Err(bad(format!("its colour space is C{other}")).with_hint(
+            "C420, C422 and Cmono with 8 bits are understood; ffmpeg's -pix_fmt yuv420p gives the first",
+        )),
     }
 }
 
