@@ -1,10 +1,30 @@
 //! A [`crate::vision::Tensor`] becomes [`Detection`]s. Only this room names tract.
 
+mod contract;
+mod decode;
+mod detect;
+mod engine;
+mod error;
+mod file;
+mod golden;
+mod input;
 pub mod int8;
+mod layout;
+pub mod literal;
+mod nms;
+mod thresholds;
 
 use std::path::PathBuf;
 
 use crate::geometry::BBox;
+
+pub use contract::{Contract, Input};
+pub use detect::{Detector, Timing};
+pub use error::{ContractKind, Error, ErrorKind};
+pub use file::{Dim, Element, MAX_BYTES, ModelFile, Port};
+pub use golden::Checked;
+pub use layout::{Channels, Layout, Level};
+pub use thresholds::{ClassThresholds, UnknownLabel};
 
 /// One object that the model saw in one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,4 +68,17 @@ pub struct Options {
     pub nms_iou: f32,
     /// No more detections than this from one frame.
     pub max_detections: usize,
+}
+
+impl Options {
+    /// A model with its own contract, threads chosen from the cores, YOLOv8's usual suppression.
+    pub fn new(path: impl Into<PathBuf>) -> Options {
+        Options {
+            path: path.into(),
+            threads: 0,
+            contract: ContractOverride::default(),
+            nms_iou: 0.7,
+            max_detections: 300,
+        }
+    }
 }

@@ -1,0 +1,110 @@
+//! [`Detector`]: a loaded model, from tensors to detections.
+
+use std::time::{Duration, Instant};
+
+use super::contract::{self, Contract};
+use super::decode::{self, Speaks};
+use super::engine::{self, Engine};
+use super::file::ModelFile;
+use super::golden::{self, Checked};
+use super::nms::{self, Candidate};
+use super::thresholds::ClassThresholds;
+use super::{Detection, Error, Options};
+use crate::vision::{Letterbox, Tensor};
+
+/// How long the parts of a detection took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Feeding and running the graph.
+    pub infer: Duration,
+    /// Decoding, suppression, and the way back to the frame's pixels.
+    pub post: Duration,
+}
+
+/// A loaded model with the memory that it works in.
+pub struct Detector {
+    contract: Contract,
+    checked: Checked,
+    engine: Engine,
+    speaks: Speaks,
+    nms_iou: f32,
+    max_detections: usize,
+    candidates: Vec<Candidate>,
+}
+
+impl Detector {
+    /// Reads a model, prepares it for this machine, and checks that it computes here what it should.
+    pub fn load(options: &Options) -> Result<Detector, Error> {
+        let file = ModelFile::read(&options.path)?;
+        let fed = contract::fed(&file, &options.contract)?;
+        let analysed = engine::analyse(&file, &fed)?;
+        let contract = contract::complete(&file, &options.contract, &fed, &analysed.outputs)?;
+        let mut engine = Engine::prepare(&file, analysed)?;
+        let checked = engine.first_run(&file, &golden::picture(contract.size), |engine| {
+            golden::check(&file, &contract, &engine.outputs())
+        })?;
+        let candidates = Vec::with_capacity(contract.layout.anchors());
+        Ok(Detector {
+            contract,
+            checked,
+            engine,
+            speaks: Speaks::BestClass,
+            nms_iou: options.nms_iou,
+            max_detections: options.max_detections,
+            candidates,
+        })
+    }
+
+    /// Lets an anchor report every class that reaches its threshold, not only the best one, as COCO evaluations of YOLO
+    /// models do.
+    pub fn with_every_class(mut self) -> Detector {
+        self.speaks = Speaks::EveryClass;
+        self
+    }
+
+    /// What the model is fed and what comes out.
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    /// How its results were checked at load.
+    pub fn checked(&self) -> Checked {
+        self.checked
+    }
+
+    /// Detects the objects in a tensor, replacing what is in `out`; the boxes are in pixels of the letterbox's picture.
+    ///
+    /// # Panics
+    /// If `thresholds` were resolved for another model, with another number of classes.
+    pub fn detect(
+        &mut self,
+        tensor: &Tensor,
+        letterbox: &Letterbox,
+        thresholds: &ClassThresholds,
+        out: &mut Vec<Detection>,
+    ) -> Result<Timing, Error> {
+        assert_eq!(thresholds.scores().len(), self.contract.names.len(), "thresholds of another model");
+        out.clear();
+        if tensor.size != self.contract.size || tensor.data.len() as u64 != tensor.size.area() * 3 {
+            return Err(Error::Input { expected: self.contract.size, found: tensor.size });
+        }
+        let start = Instant::now();
+        self.engine.run(tensor)?;
+        let inferred = Instant::now();
+        self.decode(thresholds);
+        out.extend(self.candidates.iter().map(|c| Detection {
+            class_id: c.class,
+            score: c.score,
+            bbox: letterbox.undo(&c.bbox),
+        }));
+        Ok(Timing { infer: inferred - start, post: inferred.elapsed() })
+    }
+
+    /// The last run's outputs become candidates, of which suppression leaves the detections.
+    fn decode(&mut self, thresholds: &ClassThresholds) {
+        self.candidates.clear();
+        let outputs = self.engine.outputs();
+        decode::candidates(&self.contract.layout, &outputs, thresholds, self.speaks, &mut self.candidates);
+        nms::suppress(&mut self.candidates, self.nms_iou, self.max_detections);
+    }
+}

@@ -1,0 +1,162 @@
+//! Runs a graph with tract: prepared once, its state and its input's memory kept from frame to frame.
+//!
+//! What tract allocates for a frame, and Vigie can't avoid from outside: the tensors between its operators and the
+//! outputs. The input is filled in place, and everything after the outputs is Vigie's own reused memory.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::model::typed::TypedSimpleState;
+
+use super::contract::{Fed, Input};
+use super::file::{Element, ModelFile};
+use super::layout::{MAX_OUTPUTS, Output};
+use super::{Error, input};
+use crate::vision::Tensor as Picture;
+
+/// A graph, analysed and simplified, not yet prepared for this machine.
+pub(super) struct Analysed {
+    pub model: TypedModel,
+    pub outputs: Vec<Output>,
+}
+
+/// A graph that is ready to run.
+pub(super) struct Engine {
+    state: TypedSimpleState,
+    input: Arc<Tensor>,
+    outputs: TVec<TValue>,
+    /// Outputs of half floats, widened; the others' are empty.
+    widened: Vec<Vec<f32>>,
+}
+
+/// tract is not written to withstand hostile graphs: some malformed ones make it panic (indexing, unwrapping) instead of
+/// returning an error. Nothing of it outlives a failed preparation, so to catch the panic here is sound, and a bad model
+/// file stays a bad model file instead of taking the daemon down.
+pub(super) fn guarded<T>(file: &ModelFile, work: impl FnOnce() -> TractResult<T>) -> Result<T, Error> {
+    let unsupported = |reason: String| Error::Unsupported { path: file.path.clone(), reason };
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|e| unsupported(chain(&e))),
+        Err(panic) => {
+            let words = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no reason given");
+            Err(unsupported(format!("the runtime panicked: {words}")))
+        }
+    }
+}
+
+/// An error and its causes, on one line of bounded length (tract puts whole graphs into its messages).
+fn chain(error: &TractError) -> String {
+    let words: Vec<String> = error.chain().map(|e| e.to_string().replace('\n', " ")).collect();
+    let mut line = words.join(": ");
+    if let Some((end, _)) = line.char_indices().nth(400) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
+/// Analyses a graph for a fixed input size.
+pub(super) fn analyse(file: &ModelFile, fed: &Fed) -> Result<Analysed, Error> {
+    let element = match fed.input {
+        Input::U8 => u8::datum_type(),
+        Input::F16 => f16::datum_type(),
+        Input::F32 => f32::datum_type(),
+    };
+    let shape = [1, 3, fed.size.height as usize, fed.size.width as usize];
+    guarded(file, || {
+        let parsed = tract_onnx::onnx().parse(&file.proto, None)?;
+        let mut model = parsed.model;
+        if let Some(name) = parsed.unresolved_inputs.first() {
+            return Err(TractError::msg(format!("its nodes refer to `{name}`, which nothing makes")));
+        }
+        model.set_input_fact(0, InferenceFact::dt_shape(element, shape))?;
+        let model = model.into_typed()?.into_decluttered()?;
+        let outputs = outputs(file, &model)?;
+        Ok(Analysed { model, outputs })
+    })
+}
+
+fn outputs(file: &ModelFile, model: &TypedModel) -> TractResult<Vec<Output>> {
+    let describe = |(port, outlet): (super::file::Port, &OutletId)| {
+        let fact = model.outlet_fact(*outlet)?;
+        let element = match fact.datum_type {
+            DatumType::F32 => Element::F32,
+            DatumType::F16 => Element::F16,
+            _ => port.element,
+        };
+        Ok(Output { name: port.name, element, shape: fact.shape.as_concrete().map(<[usize]>::to_vec) })
+    };
+    file.outputs().into_iter().zip(model.output_outlets()?).map(describe).collect()
+}
+
+impl Engine {
+    /// Prepares a graph for this machine.
+    pub(super) fn prepare(file: &ModelFile, analysed: Analysed) -> Result<Engine, Error> {
+        guarded(file, || {
+            let plan = analysed.model.into_optimized()?.into_runnable()?;
+            let fact = plan.model().input_fact(0)?;
+            let shape =
+                fact.shape.as_concrete().ok_or_else(|| TractError::msg("its input has no fixed shape"))?;
+            let input = Arc::new(Tensor::zero_dt(fact.datum_type, shape)?);
+            let state = plan.spawn()?;
+            Ok(Engine { state, input, outputs: tvec![], widened: vec![Vec::new(); analysed.outputs.len()] })
+        })
+    }
+
+    /// Runs the graph on a picture of the model's size.
+    pub(super) fn run(&mut self, picture: &Picture) -> Result<(), Error> {
+        self.try_run(picture).map_err(|e| Error::Run { reason: chain(&e) })
+    }
+
+    fn try_run(&mut self, picture: &Picture) -> TractResult<()> {
+        self.outputs.clear();
+        // A graph that hands its input on as an output still held it until a line ago; then and only then it's copied.
+        let tensor = Arc::make_mut(&mut self.input);
+        match tensor.datum_type() {
+            DatumType::U8 => {
+                input::planes(picture, tensor.try_as_plain_ram_mut()?.as_slice_mut::<u8>()?, |v| v)
+            }
+            DatumType::F16 => {
+                input::planes(picture, tensor.try_as_plain_ram_mut()?.as_slice_mut::<f16>()?, input::half)
+            }
+            _ => input::planes(picture, tensor.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?, input::unit),
+        }
+        self.outputs = self.state.run(tvec![self.input.clone().into_tvalue()])?;
+        for (output, widened) in self.outputs.iter().zip(&mut self.widened) {
+            if output.datum_type() == f16::datum_type() {
+                widened.clear();
+                widened.extend(output.try_as_plain_ram()?.as_slice::<f16>()?.iter().map(|v| v.to_f32()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the graph for the first time, guarded as its preparation is: what a graph makes panic does so at once, for
+    /// all shapes are fixed.
+    pub(super) fn first_run<T>(
+        &mut self,
+        file: &ModelFile,
+        picture: &Picture,
+        check: impl FnOnce(&Engine) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        guarded(file, || self.try_run(picture))?;
+        check(self)
+    }
+
+    /// The values of the last run's outputs; on the stack, so that a frame costs no allocation.
+    pub(super) fn outputs(&self) -> [&[f32]; MAX_OUTPUTS] {
+        std::array::from_fn(|i| self.output(i))
+    }
+
+    fn output(&self, index: usize) -> &[f32] {
+        let Some(output) = self.outputs.get(index) else { return &[] };
+        match output.datum_type() {
+            DatumType::F16 => &self.widened[index],
+            _ => output.as_plain_ram().and_then(|p| p.as_slice::<f32>().ok()).unwrap_or(&[]),
+        }
+    }
+}

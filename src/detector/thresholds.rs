@@ -1,0 +1,134 @@
+//! Score thresholds, resolved from labels to a model's classes.
+
+use super::Thresholds;
+
+/// A label that the model doesn't know.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the model has no label `{label}`{}; it has: {}", suggest(.suggestion), .known.join(", "))]
+pub struct UnknownLabel {
+    /// What was asked for.
+    pub label: String,
+    /// The nearest label that there is, if one is near.
+    pub suggestion: Option<String>,
+    /// All that there are.
+    pub known: Vec<String>,
+}
+
+fn suggest(suggestion: &Option<String>) -> String {
+    suggestion.as_ref().map(|s| format!(", did you mean `{s}`?")).unwrap_or_default()
+}
+
+/// One score threshold for each of a model's classes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassThresholds {
+    scores: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+impl ClassThresholds {
+    /// From one score for each class, 0…1; a class with a threshold above 1 is never reported.
+    pub fn new(scores: Vec<f32>) -> ClassThresholds {
+        let logits = scores.iter().map(|&s| logit(s)).collect();
+        ClassThresholds { scores, logits }
+    }
+
+    /// The same score for all of `classes` classes.
+    pub fn uniform(score: f32, classes: usize) -> ClassThresholds {
+        ClassThresholds::new(vec![score; classes])
+    }
+
+    /// By class: the lowest score that is reported.
+    pub fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
+    /// By class: the lowest logit that is reported, so that what is below costs no sigmoid.
+    pub(super) fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+}
+
+/// The inverse of the sigmoid, widened to all thresholds: what nothing reaches is infinite.
+fn logit(score: f32) -> f32 {
+    if score <= 0.0 {
+        f32::NEG_INFINITY
+    } else if score < 1.0 {
+        (score / (1.0 - score)).ln()
+    } else {
+        // Also for NaN: a threshold that makes no sense reports nothing.
+        f32::INFINITY
+    }
+}
+
+impl Default for Thresholds {
+    fn default() -> Thresholds {
+        Thresholds { default: 0.5, labels: Vec::new() }
+    }
+}
+
+impl Thresholds {
+    /// The thresholds of a model with these class names, or the first label that it doesn't have.
+    pub fn resolve(&self, names: &[String]) -> Result<ClassThresholds, UnknownLabel> {
+        let mut scores = vec![self.default; names.len()];
+        for (label, score) in &self.labels {
+            let mut found = false;
+            // A model may give one name to several classes.
+            for (class, _) in names.iter().enumerate().filter(|(_, name)| *name == label) {
+                scores[class] = *score;
+                found = true;
+            }
+            if !found {
+                return Err(unknown(label, names));
+            }
+        }
+        Ok(ClassThresholds::new(scores))
+    }
+}
+
+fn unknown(label: &str, names: &[String]) -> UnknownLabel {
+    let folded = label.to_lowercase();
+    let suggestion = names
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), name))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, name)| *distance <= (name.chars().count() / 3).max(1))
+        .map(|(_, name)| name.clone());
+    UnknownLabel { label: label.to_owned(), suggestion, known: names.to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Vec<String> {
+        ["person", "car", "cat"].map(String::from).to_vec()
+    }
+
+    #[test]
+    fn a_label_goes_before_the_default() {
+        let asked = Thresholds { default: 0.5, labels: vec![("car".into(), 0.25)] };
+        let resolved = asked.resolve(&names()).unwrap();
+        assert_eq!(resolved.scores(), [0.5, 0.25, 0.5]);
+        assert_eq!(resolved.logits()[0], 0.0);
+        assert!((resolved.logits()[1] + 3f32.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn an_unknown_label_gets_a_suggestion() {
+        let asked = Thresholds { default: 0.5, labels: vec![("Persn".into(), 0.25)] };
+        let error = asked.resolve(&names()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the model has no label `Persn`, did you mean `person`?; it has: person, car, cat"
+        );
+        let far = Thresholds { default: 0.5, labels: vec![("zebra".into(), 0.25)] };
+        assert_eq!(far.resolve(&names()).unwrap_err().suggestion, None);
+    }
+
+    #[test]
+    fn the_ends_of_the_scale_are_infinite() {
+        let t = ClassThresholds::new(vec![0.0, 1.0, 1.5, f32::NAN]);
+        assert_eq!(t.logits()[0], f32::NEG_INFINITY);
+        assert!(t.logits()[1..].iter().all(|l| *l == f32::INFINITY));
+    }
+}
