@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::mailbox::Mailbox;
-use super::{Counters, Error, ErrorKind, Health, Request, Source, SourceSpec, State, open};
+use super::{Counters, Error, ErrorKind, Health, Request, Source, SourceSpec, State, open, stalled};
 use crate::clock::Clock;
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
@@ -208,7 +208,7 @@ fn deliver(
             shared.health().counters = base + own + source.counters();
             fresh?;
             if now.monotonic.saturating_sub(last) >= stall_after {
-                return Err(Error::stalled(&source.negotiated().name, stall_after));
+                return Err(stalled(&source.negotiated().name, source.why_silent(), stall_after));
             }
             continue;
         };

@@ -93,14 +93,6 @@ impl Error {
         Error::io(format!("cannot {verb} {}", path.display()), cause)
     }
 
-    /// A source that went silent.
-    pub(crate) fn stalled(name: &str, after: Duration) -> Error {
-        Error::new(
-            ErrorKind::Stalled,
-            format!("{name} gave no usable frame for {:.1} s", after.as_secs_f32()),
-        )
-    }
-
     /// The same error with advice on what to do.
     pub fn with_hint(self, hint: impl Into<String>) -> Error {
         Error { hint: Some(hint.into()), ..self }

@@ -141,13 +141,33 @@ pub trait Source: Send {
     /// No frame for so long is a stall.
     fn stall_after(&self) -> Duration;
 
+    /// Why no frames come, if the source has an idea.
+    fn why_silent(&self) -> Option<String> {
+        None
+    }
+
     /// Waits for the next frame until the stall deadline.
     ///
     /// # Errors
     /// As [`Source::poll`], and [`ErrorKind::Stalled`] when the deadline passes.
     fn next(&mut self, frame: &mut Frame) -> Result<(), Error> {
         let wait = self.stall_after();
-        if self.poll(frame, wait)? { Ok(()) } else { Err(Error::stalled(&self.negotiated().name, wait)) }
+        if self.poll(frame, wait)? {
+            Ok(())
+        } else {
+            Err(stalled(&self.negotiated().name, self.why_silent(), wait))
+        }
+    }
+}
+
+fn stalled(name: &str, why: Option<String>, after: Duration) -> Error {
+    let e = Error::new(
+        ErrorKind::Stalled,
+        format!("{name} gave no usable frame for {:.1} s", after.as_secs_f32()),
+    );
+    match why {
+        Some(why) => e.with_hint(why),
+        None => e,
     }
 }
 
@@ -162,7 +182,7 @@ pub fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn Source>, Error> {
     Ok(match spec {
-        SourceSpec::Device(_) => return Err(Error::new(ErrorKind::Unsupported, "x")),
+        SourceSpec::Device(matcher) => Box::new(v4l2::Device::open(matcher, request, model, clock)?),
         SourceSpec::Pictures { path, fps } => {
             Box::new(Pictures::open(path, *fps, request.stall_after, clock)?)
         }

@@ -1,0 +1,228 @@
+//! The streaming ring: buffers that go between the driver and us, the newest good one is what is wanted.
+//!
+//! The crate `v4l` has a stream of its own, but it gives a buffer back twice after a timeout, hands out the whole buffer
+//! instead of the bytes that were filled, looks at no error flag, and panics when a device is gone as it is closed.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::sys::{self, Filled, Kind, MOST_PLANES, Mapping};
+
+/// Two in the driver's hands, one in ours, and one in reserve for a board that is busy.
+const BUFFERS: u32 = 4;
+
+/// What became of the buffers that were given back meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Losses {
+    /// Good frames that were older than the one handed out.
+    pub(super) stale: u64,
+    /// Frames that the driver flagged as broken.
+    pub(super) flagged: u64,
+    /// Frames that the driver never gave us, by the holes in its numbering.
+    pub(super) gaps: u64,
+}
+
+/// A device that streams.
+pub(super) struct Ring {
+    file: File,
+    kind: Kind,
+    buffers: Vec<Vec<Mapping>>,
+    numbering: Numbering,
+    losses: Losses,
+}
+
+/// A filled buffer in our hands; [`Ring::give_back`] returns it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    filled: Filled,
+    /// The driver's number, without its wrap-around.
+    pub(super) sequence: u64,
+}
+
+impl Taken {
+    /// The driver's time stamp, if it is one of the monotonic clock.
+    pub(super) fn stamp(&self) -> Option<Duration> {
+        let clock = self.filled.flags & v4l::v4l_sys::V4L2_BUF_FLAG_TIMESTAMP_MASK;
+        (clock == v4l::v4l_sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC).then_some(self.filled.stamp)
+    }
+}
+
+impl Ring {
+    /// Allocates buffers, hands them all to the driver, and starts. The format has been set before.
+    pub(super) fn start(file: File, kind: Kind) -> Result<Ring, (Step, io::Error)> {
+        let fd = file.as_fd();
+        let count = sys::request_buffers(fd, kind, BUFFERS).map_err(|e| (Step::Buffers, e))?;
+        // From here on a failure must free the buffers, which the value's drop does.
+        let mut ring = Ring {
+            file,
+            kind,
+            buffers: Vec::new(),
+            numbering: Numbering::default(),
+            losses: Losses::default(),
+        };
+        if count < 2 {
+            return Err((Step::Buffers, io::ErrorKind::OutOfMemory.into()));
+        }
+        for index in 0..count {
+            let buffer = ring.map(index).map_err(|e| (Step::Buffers, e))?;
+            ring.buffers.push(buffer);
+        }
+        for index in 0..count {
+            sys::queue(ring.fd(), kind, index).map_err(|e| (Step::Buffers, e))?;
+        }
+        sys::stream(ring.fd(), kind, true).map_err(|e| (Step::Start, e))?;
+        Ok(ring)
+    }
+
+    fn map(&self, index: u32) -> io::Result<Vec<Mapping>> {
+        let parts = sys::query_buffer(self.fd(), self.kind, index)?;
+        parts.into_iter().map(|part| Mapping::new(self.fd(), part)).collect()
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Waits for the newest good frame; `None`: none came within `wait`.
+    ///
+    /// All that the driver has ready is taken out; older and broken ones go straight back.
+    pub(super) fn newest(&mut self, wait: Duration) -> io::Result<Option<Taken>> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let ready = self.wait_readable(left)?;
+            if let Some(taken) = self.drain()? {
+                return Ok(Some(taken));
+            }
+            if ready.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+                // The driver signals trouble, but taking a buffer names none: waiting on would be a spin.
+                return Err(io::Error::from_raw_os_error(libc::EIO));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn wait_readable(&self, wait: Duration) -> io::Result<PollFlags> {
+        let timeout = Timespec { tv_sec: wait.as_secs() as _, tv_nsec: wait.subsec_nanos() as _ };
+        let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) => Ok(fds[0].revents()),
+            // A signal: whoever waits looks at the time and waits on.
+            Err(rustix::io::Errno::INTR) => Ok(PollFlags::empty()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Takes out all that is ready and keeps the newest good one.
+    fn drain(&mut self) -> io::Result<Option<Taken>> {
+        let mut newest: Option<Taken> = None;
+        // No more than the ring holds: a driver that fills faster than this runs must not keep us here.
+        for _ in 0..self.buffers.len() {
+            let filled = match sys::dequeue(self.fd(), self.kind) {
+                Ok(Some(filled)) => filled,
+                Ok(None) => break,
+                // What was taken is still good; the trouble will be met again at the next call.
+                Err(_) if newest.is_some() => break,
+                Err(e) => return Err(e),
+            };
+            if filled.index as usize >= self.buffers.len() {
+                return Err(io::Error::from_raw_os_error(libc::EIO));
+            }
+            let (sequence, lost) = self.numbering.next(filled.sequence);
+            self.losses.gaps += lost;
+            let taken = Taken { filled, sequence };
+            if filled.flags & v4l::v4l_sys::V4L2_BUF_FLAG_ERROR != 0 {
+                self.losses.flagged += 1;
+                self.give_back(taken)?;
+            } else if let Some(older) = newest.replace(taken) {
+                self.losses.stale += 1;
+                self.give_back(older)?;
+            }
+        }
+        Ok(newest)
+    }
+
+    /// The filled bytes of a buffer, memory plane by memory plane.
+    pub(super) fn planes<'a>(&'a self, taken: &Taken) -> [&'a [u8]; MOST_PLANES] {
+        let mut planes = [&[][..]; MOST_PLANES];
+        let mappings = &self.buffers[taken.filled.index as usize];
+        for ((plane, mapping), part) in planes.iter_mut().zip(mappings).zip(taken.filled.parts) {
+            let bytes = mapping.bytes();
+            let end = (part.len as usize).min(bytes.len());
+            *plane = bytes.get(part.offset as usize..end).unwrap_or_default();
+        }
+        planes
+    }
+
+    /// Gives a buffer back to the driver.
+    pub(super) fn give_back(&self, taken: Taken) -> io::Result<()> {
+        sys::queue(self.fd(), self.kind, taken.filled.index)
+    }
+
+    /// What the driver says is wrong with its input.
+    pub(super) fn trouble(&self) -> Option<&'static str> {
+        sys::input_trouble(self.fd())
+    }
+
+    /// What was lost since it started.
+    pub(super) fn losses(&self) -> Losses {
+        self.losses
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // The device may be gone; then all this fails, and that is as good.
+        let _ = sys::stream(self.fd(), self.kind, false);
+        self.buffers.clear();
+        let _ = sys::request_buffers(self.fd(), self.kind, 0);
+    }
+}
+
+/// What [`Ring::start`] was doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Buffers,
+    Start,
+}
+
+/// Makes a rising number without wrap-around of the driver's, and counts its holes.
+#[derive(Debug, Default)]
+struct Numbering {
+    last: Option<(u32, u64)>,
+}
+
+impl Numbering {
+    /// The frame's number, and how many are missing before it.
+    fn next(&mut self, raw: u32) -> (u64, u64) {
+        let Some((last_raw, last)) = self.last else {
+            self.last = Some((raw, 0));
+            return (0, 0);
+        };
+        // Some drivers never count, and some start over: both are taken for the next frame.
+        let step = match raw.wrapping_sub(last_raw) {
+            step @ 1..=0x7FFF_FFFF => u64::from(step),
+            _ => 1,
+        };
+        self.last = Some((raw, last + step));
+        (last + step, step - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_rise_whatever_the_driver_counts() {
+        let mut numbering = Numbering::default();
+        let all = [u32::MAX - 1, u32::MAX, 0, 3, 3, 1, 2].map(|raw| numbering.next(raw));
+        assert_eq!(all, [(0, 0), (1, 0), (2, 0), (5, 2), (6, 0), (7, 0), (8, 0)]);
+    }
+}

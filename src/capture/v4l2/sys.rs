@@ -1,0 +1,496 @@
+//! The ioctls that capturing needs, as safe functions on an open device; the request codes and structures are those of
+//! the crate `v4l`.
+//!
+//! The crate's own device type is not used: it panics on names that are not UTF-8 and when closing fails.
+
+#![allow(unsafe_code)]
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use v4l::FourCC;
+use v4l::frameinterval::{FrameInterval, FrameIntervalEnum};
+use v4l::framesize::{FrameSize, FrameSizeEnum};
+use v4l::v4l_sys as raw;
+use v4l::v4l2::vidioc::{self, _IOC_TYPE as Code};
+
+use crate::capture::negotiate::{Rates, Sizes};
+use crate::geometry::Size;
+
+/// A structure of the V4L2 interface: plain numbers, for which all bits zero is a value.
+///
+/// # Safety
+/// Implemented for `repr(C)` types of integers, arrays and unions of them, and null-able pointers only.
+pub(super) unsafe trait Plain: Sized {
+    fn zeroed() -> Self {
+        // SAFETY: the implementor promises that all bits zero is a value of it.
+        unsafe { std::mem::zeroed() }
+    }
+}
+
+// SAFETY: `repr(C)` structures of `linux/videodev2.h`; their only pointers may be null.
+unsafe impl Plain for raw::v4l2_capability {}
+// SAFETY: as above.
+unsafe impl Plain for raw::v4l2_fmtdesc {}
+// SAFETY: as above.
+unsafe impl Plain for raw::v4l2_format {}
+// SAFETY: as above.
+unsafe impl Plain for raw::v4l2_frmsizeenum {}
+// SAFETY: as above.
+unsafe impl Plain for raw::v4l2_frmivalenum {}
+// SAFETY: as above.
+unsafe impl Plain for raw::v4l2_streamparm {}
+// SAFETY: as above.
+unsafe impl Plain for raw::v4l2_requestbuffers {}
+// SAFETY: as above.
+unsafe impl Plain for raw::v4l2_buffer {}
+// SAFETY: as above.
+unsafe impl Plain for raw::v4l2_plane {}
+// SAFETY: as above.
+unsafe impl Plain for raw::v4l2_input {}
+// SAFETY: a plain integer.
+unsafe impl Plain for std::os::raw::c_int {}
+
+/// An ioctl whose argument is a plain structure, begun anew when a signal interrupts it.
+///
+/// The structures that hold pointers, `v4l2_buffer` with planes, go through [`with_planes`] instead.
+fn ioctl<T: Plain>(fd: BorrowedFd<'_>, code: Code, argument: &mut T) -> io::Result<()> {
+    loop {
+        // SAFETY: `fd` is open; `argument` is writable, and of the structure that the code's own size field is made of
+        // (each caller below pairs them); pointers in it are null or were set by `with_planes`.
+        let done = unsafe { v4l::v4l2::ioctl(fd.as_raw_fd(), code, std::ptr::from_mut(argument).cast()) };
+        match done {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// Opens a device node without blocking; the file closes itself.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)
+}
+
+/// Which of the two families of buffers a device speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One memory plane a buffer.
+    Single,
+    /// One or more memory planes a buffer.
+    Multi,
+}
+
+impl Kind {
+    /// V4L2's name for it.
+    pub(super) const fn buf_type(self) -> u32 {
+        match self {
+            Kind::Single => raw::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,
+            Kind::Multi => raw::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+        }
+    }
+}
+
+/// What a device says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Capability {
+    pub(super) driver: String,
+    pub(super) card: String,
+    pub(super) bus: String,
+    /// What this node can do (`device_caps`), as opposed to the whole device.
+    pub(super) caps: u32,
+}
+
+/// Asks a device what it is.
+pub(super) fn capability(fd: BorrowedFd<'_>) -> io::Result<Capability> {
+    let mut c = raw::v4l2_capability::zeroed();
+    ioctl(fd, vidioc::VIDIOC_QUERYCAP, &mut c)?;
+    let caps = if c.capabilities & raw::V4L2_CAP_DEVICE_CAPS != 0 { c.device_caps } else { c.capabilities };
+    Ok(Capability { driver: text(&c.driver), card: text(&c.card), bus: text(&c.bus_info), caps })
+}
+
+/// A fixed field of text, up to its zero, whatever bytes a driver wrote there.
+fn text(field: &[u8]) -> String {
+    let end = field.iter().position(|&b| b == 0).unwrap_or(field.len());
+    let printable = |c: char| if c.is_control() { '\u{FFFD}' } else { c };
+    String::from_utf8_lossy(&field[..end]).trim().chars().map(printable).collect()
+}
+
+/// A driver that never says "no more" must not keep us for ever.
+const MOST_ENTRIES: u32 = 256;
+
+/// The pixel formats on offer, each with the driver's words for it.
+pub(super) fn formats(fd: BorrowedFd<'_>, kind: Kind) -> Vec<(FourCC, String)> {
+    let entry = |index| {
+        let mut f = raw::v4l2_fmtdesc::zeroed();
+        (f.index, f.type_) = (index, kind.buf_type());
+        ioctl(fd, vidioc::VIDIOC_ENUM_FMT, &mut f).ok()?;
+        Some((FourCC::from(f.pixelformat), text(&f.description)))
+    };
+    (0..MOST_ENTRIES).map_while(entry).collect()
+}
+
+/// The sizes on offer in a format; none where the driver doesn't say.
+pub(super) fn sizes(fd: BorrowedFd<'_>, format: FourCC) -> Vec<Sizes> {
+    let entry = |index| {
+        let mut s = raw::v4l2_frmsizeenum::zeroed();
+        (s.index, s.pixel_format) = (index, format.into());
+        ioctl(fd, vidioc::VIDIOC_ENUM_FRAMESIZES, &mut s).ok()?;
+        Some(match FrameSize::try_from(s).ok()?.size {
+            FrameSizeEnum::Discrete(d) => Sizes::One(Size::new(d.width, d.height)),
+            FrameSizeEnum::Stepwise(s) => Sizes::Range {
+                min: Size::new(s.min_width, s.min_height),
+                max: Size::new(s.max_width, s.max_height),
+                step: Size::new(s.step_width.max(1), s.step_height.max(1)),
+            },
+        })
+    };
+    (0..MOST_ENTRIES).map_while(entry).collect()
+}
+
+/// The rates on offer in a format at a size.
+pub(super) fn rates(fd: BorrowedFd<'_>, format: FourCC, size: Size) -> Rates {
+    let fps =
+        |f: v4l::Fraction| if f.numerator == 0 { 0.0 } else { f.denominator as f32 / f.numerator as f32 };
+    let mut list = Vec::new();
+    for index in 0..MOST_ENTRIES {
+        let mut i = raw::v4l2_frmivalenum::zeroed();
+        (i.index, i.pixel_format, i.width, i.height) = (index, format.into(), size.width, size.height);
+        if ioctl(fd, vidioc::VIDIOC_ENUM_FRAMEINTERVALS, &mut i).is_err() {
+            break;
+        }
+        match FrameInterval::try_from(i).map(|i| i.interval) {
+            Ok(FrameIntervalEnum::Discrete(f)) => list.push(fps(f)),
+            // The longest interval is the slowest rate.
+            Ok(FrameIntervalEnum::Stepwise(s)) => return Rates::Range(fps(s.max), fps(s.min)),
+            Err(_) => {}
+        }
+    }
+    if list.is_empty() { Rates::Unknown } else { Rates::List(list) }
+}
+
+/// A format as both families of buffers describe it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Format {
+    pub(super) fourcc: FourCC,
+    pub(super) size: Size,
+    pub(super) field: u32,
+    pub(super) colorspace: u32,
+    pub(super) ycbcr_enc: u32,
+    pub(super) quantization: u32,
+    /// Bytes a line and bytes in all, for each memory plane.
+    pub(super) planes: Vec<(u32, u32)>,
+}
+
+/// The format that is set.
+pub(super) fn format(fd: BorrowedFd<'_>, kind: Kind) -> io::Result<Format> {
+    let mut f = raw::v4l2_format::zeroed();
+    f.type_ = kind.buf_type();
+    ioctl(fd, vidioc::VIDIOC_G_FMT, &mut f)?;
+    Ok(described(&f, kind))
+}
+
+/// Sets a format; gives what the driver made of it.
+pub(super) fn set_format(fd: BorrowedFd<'_>, kind: Kind, fourcc: FourCC, size: Size) -> io::Result<Format> {
+    let mut f = raw::v4l2_format::zeroed();
+    f.type_ = kind.buf_type();
+    let field = raw::v4l2_field_V4L2_FIELD_NONE;
+    match kind {
+        Kind::Single => {
+            let mut pix = f.fmt_pix();
+            (pix.width, pix.height, pix.pixelformat, pix.field) =
+                (size.width, size.height, fourcc.into(), field);
+            f.fmt.pix = pix;
+        }
+        Kind::Multi => {
+            let mut pix = f.fmt_pix_mp();
+            (pix.width, pix.height, pix.pixelformat, pix.field) =
+                (size.width, size.height, fourcc.into(), field);
+            f.fmt.pix_mp = pix;
+        }
+    }
+    ioctl(fd, vidioc::VIDIOC_S_FMT, &mut f)?;
+    Ok(described(&f, kind))
+}
+
+/// Reading a format's union: both arms are made of integers, so any bits are a value.
+trait Arms {
+    fn fmt_pix(&self) -> raw::v4l2_pix_format;
+    fn fmt_pix_mp(&self) -> raw::v4l2_pix_format_mplane;
+}
+
+impl Arms for raw::v4l2_format {
+    fn fmt_pix(&self) -> raw::v4l2_pix_format {
+        // SAFETY: the union was zeroed in full; every arm is made of integers.
+        unsafe { self.fmt.pix }
+    }
+
+    fn fmt_pix_mp(&self) -> raw::v4l2_pix_format_mplane {
+        // SAFETY: the union was zeroed in full; every arm is made of integers.
+        unsafe { self.fmt.pix_mp }
+    }
+}
+
+fn described(f: &raw::v4l2_format, kind: Kind) -> Format {
+    match kind {
+        Kind::Single => {
+            let p = f.fmt_pix();
+            Format {
+                fourcc: FourCC::from(p.pixelformat),
+                size: Size::new(p.width, p.height),
+                field: p.field,
+                colorspace: p.colorspace,
+                // SAFETY: both names are the same integer.
+                ycbcr_enc: unsafe { p.__bindgen_anon_1.ycbcr_enc },
+                quantization: p.quantization,
+                planes: vec![(p.bytesperline, p.sizeimage)],
+            }
+        }
+        Kind::Multi => {
+            let p = f.fmt_pix_mp();
+            // The structures are packed: fields are copied out, never borrowed.
+            let plane_fmt = p.plane_fmt;
+            let planes =
+                plane_fmt.iter().take(usize::from(p.num_planes)).map(|p| (p.bytesperline, p.sizeimage));
+            Format {
+                fourcc: FourCC::from(p.pixelformat),
+                size: Size::new(p.width, p.height),
+                field: p.field,
+                colorspace: p.colorspace,
+                // SAFETY: both names are the same integer.
+                ycbcr_enc: u32::from(unsafe { p.__bindgen_anon_1.ycbcr_enc }),
+                quantization: u32::from(p.quantization),
+                planes: planes.collect(),
+            }
+        }
+    }
+}
+
+/// The rate that is set; `None` where the driver has no say in it.
+pub(super) fn rate(fd: BorrowedFd<'_>, kind: Kind) -> Option<f32> {
+    let mut p = raw::v4l2_streamparm::zeroed();
+    p.type_ = kind.buf_type();
+    ioctl(fd, vidioc::VIDIOC_G_PARM, &mut p).ok()?;
+    interval_of(&p)
+}
+
+/// Asks for a rate; gives the one that the driver took.
+pub(super) fn set_rate(fd: BorrowedFd<'_>, kind: Kind, fps: f32) -> io::Result<Option<f32>> {
+    let mut p = raw::v4l2_streamparm::zeroed();
+    p.type_ = kind.buf_type();
+    let (numerator, denominator) = fraction(fps);
+    p.parm.capture =
+        raw::v4l2_captureparm { timeperframe: raw::v4l2_fract { numerator, denominator }, ..capture_arm(&p) };
+    ioctl(fd, vidioc::VIDIOC_S_PARM, &mut p)?;
+    Ok(interval_of(&p))
+}
+
+fn capture_arm(p: &raw::v4l2_streamparm) -> raw::v4l2_captureparm {
+    // SAFETY: the union was zeroed in full; every arm is made of integers.
+    unsafe { p.parm.capture }
+}
+
+fn interval_of(p: &raw::v4l2_streamparm) -> Option<f32> {
+    let interval = capture_arm(p).timeperframe;
+    (interval.numerator > 0 && interval.denominator > 0)
+        .then(|| interval.denominator as f32 / interval.numerator as f32)
+}
+
+/// Seconds a frame as a fraction, exact for whole rates and for those of television (29.97 = 30000/1001).
+fn fraction(fps: f32) -> (u32, u32) {
+    let fps = f64::from(fps.clamp(0.01, 1000.0));
+    let television = (fps * 1.001).round();
+    if (fps - fps.round()).abs() < 1e-3 {
+        (1, fps.round() as u32)
+    } else if (fps - television / 1.001).abs() < 1e-3 {
+        (1001, (television * 1000.0) as u32)
+    } else {
+        (1000, (fps * 1000.0).round() as u32)
+    }
+}
+
+/// Why the chosen input gives no picture, if the driver says so (no signal, no power).
+pub(super) fn input_trouble(fd: BorrowedFd<'_>) -> Option<&'static str> {
+    let mut index: std::os::raw::c_int = 0;
+    ioctl(fd, vidioc::VIDIOC_G_INPUT, &mut index).ok()?;
+    let mut input = raw::v4l2_input::zeroed();
+    input.index = u32::try_from(index).ok()?;
+    ioctl(fd, vidioc::VIDIOC_ENUMINPUT, &mut input).ok()?;
+    let status = input.status;
+    [
+        (raw::V4L2_IN_ST_NO_POWER, "its input has no power"),
+        (raw::V4L2_IN_ST_NO_SIGNAL, "its input has no signal"),
+        (raw::V4L2_IN_ST_NO_SYNC, "its input has no sync"),
+    ]
+    .into_iter()
+    .find_map(|(bit, words)| (status & bit != 0).then_some(words))
+}
+
+/// Allocates that many buffers (0: frees them); gives how many there are.
+pub(super) fn request_buffers(fd: BorrowedFd<'_>, kind: Kind, count: u32) -> io::Result<u32> {
+    let mut r = raw::v4l2_requestbuffers::zeroed();
+    (r.count, r.type_, r.memory) = (count, kind.buf_type(), raw::v4l2_memory_V4L2_MEMORY_MMAP);
+    ioctl(fd, vidioc::VIDIOC_REQBUFS, &mut r)?;
+    Ok(r.count)
+}
+
+/// Starts or stops streaming.
+pub(super) fn stream(fd: BorrowedFd<'_>, kind: Kind, on: bool) -> io::Result<()> {
+    let mut buf_type = kind.buf_type() as std::os::raw::c_int;
+    ioctl(fd, if on { vidioc::VIDIOC_STREAMON } else { vidioc::VIDIOC_STREAMOFF }, &mut buf_type)
+}
+
+/// As many memory planes as V4L2 allows.
+pub(super) const MOST_PLANES: usize = 8;
+
+/// A part of a buffer's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Where to map it from ([`query_buffer`]), or where its picture begins ([`dequeue`]).
+    pub(super) offset: u32,
+    /// Its whole length ([`query_buffer`]), or where its picture ends ([`dequeue`]).
+    pub(super) len: u32,
+}
+
+/// A buffer that the driver gave back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Filled {
+    pub(super) index: u32,
+    pub(super) flags: u32,
+    pub(super) sequence: u32,
+    /// The driver's time stamp; on which clock, the flags say.
+    pub(super) stamp: Duration,
+    pub(super) parts: [Part; MOST_PLANES],
+}
+
+/// An ioctl on a `v4l2_buffer`, with room for its planes where the family has them.
+fn with_planes(
+    fd: BorrowedFd<'_>,
+    code: Code,
+    kind: Kind,
+    index: u32,
+) -> io::Result<(raw::v4l2_buffer, [raw::v4l2_plane; MOST_PLANES])> {
+    let mut planes = [raw::v4l2_plane::zeroed(); MOST_PLANES];
+    let mut b = raw::v4l2_buffer::zeroed();
+    (b.index, b.type_, b.memory) = (index, kind.buf_type(), raw::v4l2_memory_V4L2_MEMORY_MMAP);
+    if kind == Kind::Multi {
+        // The pointer and its length describe `planes`, which lives until the ioctl has returned.
+        (b.m.planes, b.length) = (planes.as_mut_ptr(), MOST_PLANES as u32);
+    }
+    ioctl(fd, code, &mut b)?;
+    Ok((b, planes))
+}
+
+/// Where a buffer's memory is to be mapped from, a [`Part`] a memory plane.
+pub(super) fn query_buffer(fd: BorrowedFd<'_>, kind: Kind, index: u32) -> io::Result<Vec<Part>> {
+    let (b, planes) = with_planes(fd, vidioc::VIDIOC_QUERYBUF, kind, index)?;
+    Ok(match kind {
+        // SAFETY: for memory-mapped buffers of this family the driver has written the union's `offset`.
+        Kind::Single => vec![Part { offset: unsafe { b.m.offset }, len: b.length }],
+        Kind::Multi => {
+            let part = |p: &raw::v4l2_plane| {
+                // SAFETY: for memory-mapped buffers the driver has written the union's `mem_offset`.
+                Part { offset: unsafe { p.m.mem_offset }, len: p.length }
+            };
+            planes.iter().take(b.length as usize).map(part).collect()
+        }
+    })
+}
+
+/// Gives a buffer to the driver.
+pub(super) fn queue(fd: BorrowedFd<'_>, kind: Kind, index: u32) -> io::Result<()> {
+    with_planes(fd, vidioc::VIDIOC_QBUF, kind, index).map(|_| ())
+}
+
+/// Takes a filled buffer from the driver; `None`: there is none yet.
+pub(super) fn dequeue(fd: BorrowedFd<'_>, kind: Kind) -> io::Result<Option<Filled>> {
+    let (b, planes) = match with_planes(fd, vidioc::VIDIOC_DQBUF, kind, 0) {
+        Ok(taken) => taken,
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let mut parts = [Part::default(); MOST_PLANES];
+    match kind {
+        Kind::Single => parts[0] = Part { offset: 0, len: b.bytesused },
+        Kind::Multi => {
+            for (part, p) in parts.iter_mut().zip(&planes).take(b.length as usize) {
+                *part = Part { offset: p.data_offset, len: p.bytesused };
+            }
+        }
+    }
+    // The fields' widths differ between architectures.
+    #[allow(clippy::unnecessary_cast)]
+    let (seconds, micros) = (b.timestamp.tv_sec as i64, b.timestamp.tv_usec as i64);
+    let stamp = Duration::from_secs(seconds.try_into().unwrap_or(0))
+        + Duration::from_micros(micros.try_into().unwrap_or(0));
+    Ok(Some(Filled { index: b.index, flags: b.flags, sequence: b.sequence, stamp, parts }))
+}
+
+/// Memory of a driver's buffer, mapped for reading.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    at: std::ptr::NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the mapping belongs to this value alone and is memory like any other, on whichever thread.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    /// Maps a part of a buffer.
+    pub(super) fn new(fd: BorrowedFd<'_>, part: Part) -> io::Result<Mapping> {
+        let len = part.len as usize;
+        // SAFETY: a fresh shared mapping at an address of the kernel's choice touches no memory of ours. Some drivers
+        // insist on write access although nothing is ever written.
+        let at = unsafe {
+            v4l::v4l2::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                fd.as_raw_fd(),
+                part.offset as libc::off_t,
+            )?
+        };
+        let at = std::ptr::NonNull::new(at.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Mapping { at, len })
+    }
+
+    /// The bytes. To be called only while the driver doesn't own the buffer, so that they stand still.
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: `at` and `len` are a live mapping, readable, and unmapped only when `self` is dropped. The ring reads
+        // a buffer only between taking it from the driver and giving it back, so nothing writes to it meanwhile.
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `new` and nothing borrows from it any more. There is nothing to be done about
+        // a failure.
+        let _ = unsafe { v4l::v4l2::munmap(self.at.as_ptr().cast(), self.len) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_become_exact_fractions() {
+        assert_eq!(fraction(30.0), (1, 30));
+        assert_eq!(fraction(29.97), (1001, 30_000));
+        assert_eq!(fraction(7.5), (1000, 7500));
+        assert_eq!(fraction(0.5), (1000, 500));
+        assert_eq!(fraction(0.0), (1000, 10));
+    }
+
+    #[test]
+    fn a_drivers_text_may_be_anything() {
+        assert_eq!(text(b"uvcvideo\0\0\0junk"), "uvcvideo");
+        assert_eq!(text(&[0xFF, b'a', 7, b'b']), "\u{FFFD}a\u{FFFD}b");
+    }
+}
