@@ -11,6 +11,7 @@ mod check;
 pub mod completions;
 pub mod man;
 pub mod output;
+pub mod run;
 mod schema;
 
 /// Why a command did not do what it was asked; decides the exit code.
@@ -69,6 +70,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the daemon: cameras in, MQTT out
+    Run(run::Args),
     /// Check a configuration: every mistake at once, with line and caret
     Check(check::Args),
     /// Print the JSON Schema of the configuration or of a message
@@ -87,6 +90,7 @@ pub fn command() -> clap::Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),

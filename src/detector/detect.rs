@@ -67,6 +67,16 @@ impl Detector {
         &self.contract
     }
 
+    /// How many threads run the graph.
+    pub fn threads(&self) -> usize {
+        1
+    }
+
+    /// Which kernels run the graph, for people.
+    pub fn kernels(&self) -> &str {
+        "tract"
+    }
+
     /// How its results were checked at load.
     pub fn checked(&self) -> Checked {
         self.checked

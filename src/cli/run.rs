@@ -1,0 +1,65 @@
+//! `vigie run`: the daemon, until a signal says stop.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use log::{info, warn};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, Outcome};
+use crate::config::{self, Config};
+use crate::daemon;
+
+/// Arguments of `vigie run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+}
+
+/// Runs the daemon. SIGTERM and SIGINT stop it cleanly; a second one ends it at once.
+pub fn run(args: Args) -> Outcome {
+    let config = Config::load(&args.config).map_err(|error| Failure::Usage(error.into()))?;
+    daemon::logging::init(&levels(&config.log));
+    info!("vigie {}, device '{}', {}", env!("CARGO_PKG_VERSION"), config.device, args.config.display());
+    for line in config.unheeded() {
+        warn!("{line}");
+    }
+    let runtime = daemon::runtime().map_err(Failure::runtime)?;
+    let result = runtime.block_on(async {
+        let stop = stop_signal().map_err(daemon::Error::Start)?;
+        daemon::run(config, stop).await
+    });
+    // Whatever still waits for a name server or a disk must not hold the exit.
+    runtime.shutdown_background();
+    result.map_err(
+        |error| if error.is_configuration() { Failure::usage(error) } else { Failure::runtime(error) },
+    )
+}
+
+/// The configured levels as the logger wants them.
+fn levels(log: &config::Log) -> String {
+    let modules = log.modules.iter().map(|(module, level)| format!(",{module}={level}"));
+    std::iter::once(log.level.to_string()).chain(modules).collect()
+}
+
+/// Completes at the first SIGTERM or SIGINT; after that a second one kills, as if nobody listened.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        let name = tokio::select! {
+            _ = term.recv() => "SIGTERM",
+            _ = int.recv() => "SIGINT",
+        };
+        info!("{name}: stopping; once more ends at once");
+        tokio::spawn(async move {
+            let name = tokio::select! {
+                _ = term.recv() => "SIGTERM",
+                _ = int.recv() => "SIGINT",
+            };
+            warn!("{name} again: ending at once, without a word to the broker");
+            std::process::exit(1);
+        });
+    })
+}

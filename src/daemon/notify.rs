@@ -1,0 +1,25 @@
+//! What the service manager is told (`sd_notify(3)`); without one, nothing happens.
+
+use log::debug;
+use sd_notify::NotifyState;
+
+/// The daemon is up: model loaded, broker known, cameras being opened.
+pub fn ready(status: &str) {
+    send(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// One line for `systemctl status`.
+pub fn status(status: &str) {
+    send(&[NotifyState::Status(status)]);
+}
+
+/// The daemon is on its way out.
+pub fn stopping() {
+    send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+}
+
+fn send(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        debug!("the service manager could not be told {state:?}: {error}");
+    }
+}
