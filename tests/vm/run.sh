@@ -4,6 +4,7 @@
 # printed and logged is in build/vm/logs afterwards. Fails when a check failed, none ran, or the board died.
 #   VM_CPU=cortex-a72   another CPU
 #   VIGIE_BINARY=FILE   an aarch64 binary that is already built
+#   VIGIE_MODEL=FILE    another model than the shipped one
 #   VIGIE_PICTURES=DIR  other photographs before its cameras
 . "$(dirname "$0")/../../scripts/lib.sh"
 cd "$ROOT"
@@ -29,7 +30,9 @@ fi
 # What goes to the board: tests, unit, configuration, model, and the photographs in a camera's size.
 cp "$HERE"/guest/* "$SHARE/guest/"
 cp "$ROOT/systemd/vigie.service" "$HERE/vigie.toml" "$SHARE/"
-cp -r "$ROOT/models" "$SHARE/models"
+for model in "${VIGIE_MODEL:-}" "$ROOT"/models/vigie-*-int8.onnx "$ROOT"/models/vigie-*-fp32.onnx; do
+  [ ! -f "$model" ] || { cp "$model" "$SHARE/model.onnx"; break; }
+done
 printf '%s\n' "${TESTS[@]}" > "$SHARE/tests"
 aarch64-linux-gnu-gcc -O2 -static -Wall -o "$SHARE/feed" "$HERE/feed.c"
 for picture in "${VIGIE_PICTURES:-$ROOT/demo/pictures}"/*.jpg; do

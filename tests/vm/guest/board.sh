@@ -2,7 +2,7 @@
 
 grep -m1 Features /proc/cpuinfo
 check "the CPU is a cortex-a76 with dot products" grep -qw asimddp /proc/cpuinfo
-no_failed_unit() { [ -z "$(systemctl list-units --failed --no-legend | tee /dev/stderr)" ]; }
+no_failed_unit() { local failed; failed=$(systemctl list-units --failed --no-legend); [ -z "$failed" ] || { echo "$failed"; return 1; }; }
 check "no unit of the system has failed" no_failed_unit
 version() { timeout 10 mosquitto_sub -t '$SYS/broker/version' -C 1; }
 check "mosquitto answers" version

@@ -1,7 +1,7 @@
 # Words shared by the tests on the board. Every check is one line, PASS or FAIL; a test file goes on after a FAIL.
 
 LOGS=/host/logs
-MESSAGES=$LOGS/mqtt.txt   # "time retained topic payload", one message a line, from the subscriber that main.sh starts
+MESSAGES=$LOGS/mqtt.txt   # "time retained topic payload", one message a line, from the subscriber below
 
 up() { cut -d' ' -f1 /proc/uptime; }
 note() { echo "---- @$(up) $*"; }
@@ -18,6 +18,13 @@ check() {
 until_true() {
   local end=$((SECONDS + $1)); shift
   until "$@"; do [ $SECONDS -lt $end ] || return 1; sleep 0.3; done
+}
+
+# subscribe : writes every message of the broker into $MESSAGES, from now on
+subscribe() {
+  [ ! -e /run/subscriber ] || kill "$(cat /run/subscriber)" 2>/dev/null
+  until mosquitto_pub -t tests/begin -m "$(up)" 2>/dev/null; do sleep 0.2; done
+  mosquitto_sub -t 'vigie/#' -F '%U %r %t %p' >> "$MESSAGES" & echo $! > /run/subscriber; disown
 }
 
 # mark : remembers how many messages there were, so that the next `message` looks at later ones only

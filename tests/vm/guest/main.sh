@@ -5,7 +5,19 @@
 mkdir -p "$LOGS"
 modprobe -a vivid v4l2loopback
 feed yuyv; feed mjpeg
-mosquitto_sub -t 'vigie/#' -F '%U %r %t %p' > "$MESSAGES" & disown
+
+# two doors to the broker: 1883 for the tests, 1884 asks the daemon for a password
+mosquitto_passwd -b -c /etc/mosquitto/passwords vigie "secret of the board"; chown mosquitto /etc/mosquitto/passwords
+cat > /etc/mosquitto/conf.d/board.conf <<'CONF'
+per_listener_settings true
+listener 1883 127.0.0.1
+allow_anonymous true
+listener 1884 127.0.0.1
+allow_anonymous false
+password_file /etc/mosquitto/passwords
+CONF
+systemctl restart mosquitto
+subscribe
 
 for test in $(cat /host/tests); do
   note "$test"
