@@ -10,6 +10,7 @@
 cd "$ROOT"
 HERE=$ROOT/tests/vm
 TESTS=("$@"); [ $# -gt 0 ] || TESTS=(board daemon $([ -e "$HERE/guest/capture-faults.sh" ] && echo capture-faults))
+CPU=${VM_CPU:-cortex-a76}
 LIMIT=1500   # seconds until the board is given up
 
 "$ROOT/scripts/packages.sh" build cross vm
@@ -34,6 +35,7 @@ for model in "${VIGIE_MODEL:-}" "$ROOT"/models/vigie-*-int8.onnx "$ROOT"/models/
   [ ! -f "$model" ] || { cp "$model" "$SHARE/model.onnx"; break; }
 done
 printf '%s\n' "${TESTS[@]}" > "$SHARE/tests"
+echo "$CPU" > "$SHARE/cpu"
 aarch64-linux-gnu-gcc -O2 -static -Wall -o "$SHARE/feed" "$HERE/feed.c"
 for picture in "${VIGIE_PICTURES:-$ROOT/demo/pictures}"/*.jpg; do
   name=$SHARE/pictures/$(basename "$picture" .jpg)
@@ -41,9 +43,9 @@ for picture in "${VIGIE_PICTURES:-$ROOT/demo/pictures}"/*.jpg; do
   convert "$name.ppm" -sampling-factor 4:2:2 -quality 85 -interlace none "$name.jpg"
 done
 
-say "booting the board, an emulated ${VM_CPU:-cortex-a76} (log: build/vm/logs)"
+say "booting the board, an emulated $CPU (log: build/vm/logs)"
 started=$SECONDS
-timeout "$LIMIT" qemu-system-aarch64 -M virt -cpu "${VM_CPU:-cortex-a76}" -accel tcg,thread=multi -smp 2 -m 1024 \
+timeout "$LIMIT" qemu-system-aarch64 -M virt -cpu "$CPU" -accel tcg,thread=multi -smp 2 -m 1024 \
   -nodefaults -nographic -serial stdio -no-reboot \
   -drive "file=$VM/disk.ext4,format=raw,if=none,id=disk,snapshot=on,cache=unsafe" -device virtio-blk-pci,drive=disk \
   -device virtio-rng-pci -virtfs "local,path=$SHARE,mount_tag=host0,security_model=none" \
