@@ -1,0 +1,53 @@
+# Words shared by the tests on the board. Every check is one line, PASS or FAIL; a test file goes on after a FAIL.
+
+LOGS=/host/logs
+MESSAGES=$LOGS/mqtt.txt   # "time retained topic payload", one message a line, from the subscriber below
+
+up() { cut -d' ' -f1 /proc/uptime; }
+note() { echo "---- @$(up) $*"; }
+pass() { echo "PASS @$(up) $*"; }
+fail() { echo "FAIL @$(up) $*"; }
+
+# check WORDS COMMAND… : PASS when the command succeeds
+check() {
+  local words=$1; shift
+  if "$@"; then pass "$words"; else fail "$words"; fi
+}
+
+# until_true SECONDS COMMAND… : succeeds as soon as the command does
+until_true() {
+  local end=$((SECONDS + $1)); shift
+  until "$@"; do [ $SECONDS -lt $end ] || return 1; sleep 0.3; done
+}
+
+# subscribe : writes every message of the broker into $MESSAGES, from now on
+subscribe() {
+  [ ! -e /run/subscriber ] || kill "$(cat /run/subscriber)" 2>/dev/null
+  until mosquitto_pub -t tests/begin -m "$(up)" 2>/dev/null; do sleep 0.2; done
+  mosquitto_sub -t 'vigie/#' -F '%U %r %t %p' >> "$MESSAGES" & echo $! > /run/subscriber; disown
+}
+
+# mark : remembers how many messages there were, so that the next `message` looks at later ones only
+mark() { MARK=$(wc -l < "$MESSAGES"); }
+since_mark() { tail -n +$((${MARK:-0} + 1)) "$MESSAGES"; }
+
+# message SECONDS TOPIC PAYLOAD : waits for a message after the mark; TOPIC and PAYLOAD are extended regular expressions
+message() { until_true "$1" grep_since_mark "^[^ ]+ [01] $2 $3"; }
+grep_since_mark() { since_mark | grep -aEq -- "$1"; }
+
+# payloads TOPIC : the payloads of that topic's messages after the mark
+payloads() { since_mark | sed -nE "s|^[^ ]+ [01] $1 ||p"; }
+
+# retained TOPIC PAYLOAD : what a subscriber who comes now is told
+retained() { [ "$(timeout 10 mosquitto_sub -t "$1" -C 1 -W 5 -F '%r %p' 2>/dev/null)" = "1 $2" ]; }
+
+# feed yuyv|mjpeg : (re)starts the camera made of photographs
+feed() {
+  stop_feed "$1"
+  case $1 in
+    yuyv) /host/feed /dev/video20 5 /host/pictures/*.ppm 2>> "$LOGS/feed.txt" & ;;
+    mjpeg) /host/feed /dev/video21 5 /host/pictures/*.jpg 2>> "$LOGS/feed.txt" & ;;
+  esac
+  echo $! > "/run/feed-$1"; disown
+}
+stop_feed() { [ ! -e "/run/feed-$1" ] || { kill "$(cat "/run/feed-$1")" 2>/dev/null; rm "/run/feed-$1"; }; }

@@ -1,0 +1,60 @@
+#!/bin/bash
+# run.sh [TEST…] : boots the virtual ARM board (an emulated cortex-a76 with Debian, systemd, mosquitto and cameras),
+# installs the aarch64 binary there and runs the tests of guest/ on it (all of them, or those named). What the board
+# printed and logged is in build/vm/logs afterwards. Fails when a check failed, none ran, or the board died.
+#   VM_CPU=cortex-a72   another CPU
+#   VIGIE_BINARY=FILE   an aarch64 binary that is already built
+#   VIGIE_MODEL=FILE    another model than the shipped one
+#   VIGIE_PICTURES=DIR  other photographs before its cameras
+. "$(dirname "$0")/../../scripts/lib.sh"
+cd "$ROOT"
+HERE=$ROOT/tests/vm
+TESTS=("$@"); [ $# -gt 0 ] || TESTS=(board daemon $([ -e "$HERE/guest/capture-faults.sh" ] && echo capture-faults))
+CPU=${VM_CPU:-cortex-a76}
+LIMIT=1500   # seconds until the board is given up
+
+"$ROOT/scripts/packages.sh" build cross vm
+VM=$("$HERE/image.sh")
+SHARE=$BUILD/vm/share LOGS=$BUILD/vm/logs
+rm -rf "$SHARE" "$LOGS"; mkdir -p "$SHARE"/{guest,pictures,logs}; ln -s share/logs "$LOGS"
+
+if [[ " ${TESTS[*]} " != " board " ]]; then
+  if [ -z "${VIGIE_BINARY:-}" ]; then
+    say "building the daemon for the board"
+    environment=$("$ROOT/scripts/cross-toolchain.sh"); eval "$environment"
+    cargo build --locked --target aarch64-unknown-linux-gnu --bin vigie
+    VIGIE_BINARY=${CARGO_TARGET_DIR:-target}/aarch64-unknown-linux-gnu/debug/vigie
+  fi
+  aarch64-linux-gnu-strip -o "$SHARE/vigie" "$VIGIE_BINARY"
+fi
+
+# What goes to the board: tests, unit, configuration, model, and the photographs in a camera's size.
+cp "$HERE"/guest/* "$SHARE/guest/"
+cp "$ROOT/systemd/vigie.service" "$HERE/vigie.toml" "$SHARE/"
+for model in "${VIGIE_MODEL:-}" "$ROOT"/models/vigie-*-int8.onnx "$ROOT"/models/vigie-*-fp32.onnx; do
+  [ ! -f "$model" ] || { cp "$model" "$SHARE/model.onnx"; break; }
+done
+printf '%s\n' "${TESTS[@]}" > "$SHARE/tests"
+echo "$CPU" > "$SHARE/cpu"
+aarch64-linux-gnu-gcc -O2 -static -Wall -o "$SHARE/feed" "$HERE/feed.c"
+for picture in "${VIGIE_PICTURES:-$ROOT/demo/pictures}"/*.jpg; do
+  name=$SHARE/pictures/$(basename "$picture" .jpg)
+  convert "$picture" -auto-orient -resize 640x480 -gravity center -background gray -extent 640x480 -depth 8 "$name.ppm"
+  convert "$name.ppm" -sampling-factor 4:2:2 -quality 85 -interlace none "$name.jpg"
+done
+
+say "booting the board, an emulated $CPU (log: build/vm/logs)"
+started=$SECONDS
+timeout "$LIMIT" qemu-system-aarch64 -M virt -cpu "$CPU" -accel tcg,thread=multi -smp 2 -m 1024 \
+  -nodefaults -nographic -serial stdio -no-reboot \
+  -drive "file=$VM/disk.ext4,format=raw,if=none,id=disk,snapshot=on,cache=unsafe" -device virtio-blk-pci,drive=disk \
+  -device virtio-rng-pci -virtfs "local,path=$SHARE,mount_tag=host0,security_model=none" \
+  -kernel "$VM/vmlinuz" -initrd "$VM/initramfs.zst" \
+  -append "console=ttyAMA0 panic=-1 quiet systemd.unit=vigie-test.target systemd.firstboot=off net.ifnames=0" \
+  < /dev/null > "$SHARE/logs/console.txt" 2>&1 || say "QEMU ended with $?"
+cp "$SHARE/output.txt" "$LOGS/" 2>/dev/null || { tail -30 "$LOGS/console.txt" >&2; die "the board did not get as far as its tests"; }
+cat "$LOGS/output.txt"
+passed=$(grep -c ^PASS "$LOGS/output.txt" || true) failed=$(grep -c ^FAIL "$LOGS/output.txt" || true)
+grep -q '^---- .* done$' "$LOGS/output.txt" || { failed=$((failed + 1)); say "the board stopped in the middle of its tests"; }
+say "virtual board: $passed passed, $failed failed, $((SECONDS - started)) s (logs in build/vm/logs)"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
