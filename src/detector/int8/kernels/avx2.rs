@@ -4,7 +4,8 @@
 
 use std::arch::x86_64::*;
 
-use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel};
+use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
+use super::portable::{EXP2, RECIPROCAL, ROUND};
 use super::{AddScale, Kernels, Out, Staged, Table, portable};
 
 /// Runs where the processor has AVX2 and FMA.
@@ -64,7 +65,7 @@ impl Kernels for Avx2 {
     }
 }
 
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 unsafe fn gemm(w: &Packed, input: &Staged<'_>, mut out: Out<'_>) {
     let tiles = input.rows.div_ceil(TILE);
     let (least, longer) = (input.rows / tiles, input.rows % tiles);
@@ -95,7 +96,7 @@ unsafe fn gemm(w: &Packed, input: &Staged<'_>, mut out: Out<'_>) {
 }
 
 /// `M` pixels × `V` vectors of eight channels.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 unsafe fn tile<const M: usize, const V: usize>(
     w: &Packed,
     p: &Panel,
@@ -122,48 +123,166 @@ unsafe fn tile<const M: usize, const V: usize>(
                 }
             }
         }
-        let scale = w.scale.as_ptr().add(p.lane);
-        let bias = w.bias.as_ptr().add(p.lane);
-        let scale: [__m256; V] = std::array::from_fn(|v| _mm256_loadu_ps(scale.add(v * 8)));
-        let bias: [__m256i; V] = std::array::from_fn(|v| _mm256_loadu_si256(bias.add(v * 8).cast()));
+        let constants: [Constants; V] =
+            std::array::from_fn(|v| Constants::load(&w.scale, &w.bias, &w.offset, p.lane + v * 8));
         for (m, acc) in acc.iter().enumerate() {
-            let scaled: [__m256; V] = std::array::from_fn(|v| {
-                _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(acc[v], bias[v])), scale[v])
-            });
+            let x: [__m256; V] = std::array::from_fn(|v| constants[v].apply(acc[v], &w.tail));
             match out {
-                Out::S8(o, stride) => {
-                    let bytes = to_bytes(scaled[0], scaled[V - 1], w.zero_point);
-                    let to = o.as_mut_ptr().add((row + m) * *stride + p.first);
-                    if V == 2 && p.valid == 16 {
-                        _mm_storeu_si128(to.cast(), bytes);
-                    } else if V == 1 && p.valid == 8 {
-                        _mm_storel_epi64(to.cast(), in_order8(bytes));
-                    } else {
-                        let mut all = [0i8; 16];
-                        _mm_storeu_si128(
-                            all.as_mut_ptr().cast(),
-                            if V == 2 { bytes } else { in_order8(bytes) },
-                        );
-                        to.copy_from_nonoverlapping(all.as_ptr(), p.valid);
-                    }
+                Out::S8 { to, stride, skip } => {
+                    let at = (row + m) * *stride + p.first;
+                    let skip = skip.map(|s| s.as_ptr().add(at));
+                    store_bytes(x[0], x[V - 1], p, skip, to.as_mut_ptr().add(at), &w.tail);
                 }
-                Out::F32(o, stride) => {
-                    let to = o.as_mut_ptr().add((row + m) * *stride + p.first);
-                    let mut all = [0f32; 16];
-                    for (v, scaled) in scaled.iter().enumerate() {
-                        _mm256_storeu_ps(all.as_mut_ptr().add(v * 8), *scaled);
-                    }
-                    for i in 0..p.valid {
-                        *to.add(i) = all[Order::Avx2.place(p.width, i)];
-                    }
+                Out::F32 { to, stride, skip } => {
+                    let at = (row + m) * *stride + p.first;
+                    let skip = skip.map(|s| s.as_ptr().add(at));
+                    store_floats(x, p, skip, to.as_mut_ptr().add(at));
                 }
             }
         }
     }
 }
 
+/// What scales eight channels.
+struct Constants {
+    scale: __m256,
+    bias: __m256i,
+    offset: __m256,
+}
+
+impl Constants {
+    /// # Safety
+    /// All three have eight entries from `lane`.
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn load(scale: &[f32], bias: &[i32], offset: &[f32], lane: usize) -> Constants {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Constants {
+                scale: _mm256_loadu_ps(scale.as_ptr().add(lane)),
+                bias: _mm256_loadu_si256(bias.as_ptr().add(lane).cast()),
+                offset: _mm256_loadu_ps(offset.as_ptr().add(lane)),
+            }
+        }
+    }
+
+    /// Eight sums, scaled and through the activation.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    fn apply(&self, acc: __m256i, tail: &Tail) -> __m256 {
+        let acc = _mm256_cvtepi32_ps(_mm256_add_epi32(acc, self.bias));
+        let x = _mm256_fmadd_ps(acc, self.scale, self.offset);
+        if tail.silu { silu(x) } else { x }
+    }
+}
+
+/// See `portable::exp2`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn exp2(t: __m256) -> __m256 {
+    let round = _mm256_set1_ps(ROUND);
+    let shifted = _mm256_add_ps(t, round);
+    let f = _mm256_sub_ps(t, _mm256_sub_ps(shifted, round));
+    let mut p = _mm256_set1_ps(EXP2[4]);
+    for c in EXP2[..4].iter().rev() {
+        p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(*c));
+    }
+    let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted));
+    _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), exponent))
+}
+
+/// See `portable::silu`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn silu(x: __m256) -> __m256 {
+    let t = _mm256_mul_ps(x, _mm256_set1_ps(-std::f32::consts::LOG2_E));
+    let t = _mm256_min_ps(_mm256_max_ps(t, _mm256_set1_ps(-126.0)), _mm256_set1_ps(126.0));
+    let d = _mm256_add_ps(_mm256_set1_ps(1.0), exp2(t));
+    let bits = _mm256_sub_epi32(_mm256_set1_epi32(RECIPROCAL as i32), _mm256_castps_si256(d));
+    let mut r = _mm256_castsi256_ps(bits);
+    for _ in 0..3 {
+        r = _mm256_mul_ps(r, _mm256_fnmadd_ps(d, r, _mm256_set1_ps(2.0)));
+    }
+    _mm256_mul_ps(x, r)
+}
+
+/// Sixteen channels (in the kernel's order) or eight (`low` alone) to bytes.
+///
+/// # Safety
+/// `to` and `skip` have the panel's valid channels; a whole panel's may be read.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store_bytes(
+    low: __m256,
+    high: __m256,
+    p: &Panel,
+    skip: Option<*const i8>,
+    to: *mut i8,
+    tail: &Tail,
+) {
+    // SAFETY: whole vectors only where all their channels are valid, else through a copy.
+    unsafe {
+        let (mut low, mut high) = (low, high);
+        if let Some(skip) = skip {
+            let mut all = [0i8; 16];
+            all.as_mut_ptr().copy_from_nonoverlapping(skip, p.valid);
+            let s = _mm_loadu_si128(all.as_ptr().cast());
+            // Sixteen stand in the kernel's order: 0–3, 8–11 are low.
+            let s = if p.width == 16 { _mm_shuffle_epi32::<0b11_01_10_00>(s) } else { s };
+            let zero = _mm256_set1_ps(f32::from(tail.skip_zero));
+            let add = |x: __m256, s: __m128i| {
+                let s = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(s));
+                _mm256_fmadd_ps(_mm256_sub_ps(s, zero), _mm256_set1_ps(tail.skip_scale), x)
+            };
+            low = add(low, s);
+            high = if p.width == 16 { add(high, _mm_unpackhi_epi64(s, s)) } else { low };
+        }
+        let post = _mm256_set1_ps(tail.post);
+        let bytes = to_bytes(_mm256_mul_ps(low, post), _mm256_mul_ps(high, post), tail.zero_point);
+        let bytes = if p.width == 16 { bytes } else { in_order8(bytes) };
+        match p.valid {
+            16 => _mm_storeu_si128(to.cast(), bytes),
+            8 => _mm_storel_epi64(to.cast(), bytes),
+            valid => {
+                let mut all = [0i8; 16];
+                _mm_storeu_si128(all.as_mut_ptr().cast(), bytes);
+                to.copy_from_nonoverlapping(all.as_ptr(), valid);
+            }
+        }
+    }
+}
+
+/// Channels in the kernel's order as floats in channel order.
+///
+/// # Safety
+/// `to` and `skip` have the panel's valid channels.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store_floats<const V: usize>(x: [__m256; V], p: &Panel, skip: Option<*const f32>, to: *mut f32) {
+    // SAFETY: whole vectors only where all their channels are valid, else one by one from a copy.
+    unsafe {
+        let (first, second) = if V == 2 {
+            (_mm256_permute2f128_ps::<0x20>(x[0], x[1]), _mm256_permute2f128_ps::<0x31>(x[0], x[1]))
+        } else {
+            (x[0], x[0])
+        };
+        if p.valid == V * 8 {
+            for (v, x) in [first, second].into_iter().take(V).enumerate() {
+                let x = skip.map_or(x, |s| _mm256_add_ps(x, _mm256_loadu_ps(s.add(v * 8))));
+                _mm256_storeu_ps(to.add(v * 8), x);
+            }
+        } else {
+            let mut all = [0f32; 16];
+            _mm256_storeu_ps(all.as_mut_ptr(), first);
+            _mm256_storeu_ps(all.as_mut_ptr().add(8), second);
+            for (i, x) in all.iter().enumerate().take(p.valid) {
+                *to.add(i) = skip.map_or(*x, |s| x + *s.add(i));
+            }
+        }
+    }
+}
+
 /// Sixteen scaled accumulators in the order of `Order::Avx2`, rounded half to even, as bytes in channel order.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn to_bytes(low: __m256, high: __m256, zero_point: i8) -> __m128i {
     // A conversion that overflows gives the least integer: right below, so only the upper side needs the clamp.
     let top = _mm256_set1_ps(32767.0);
@@ -174,13 +293,13 @@ fn to_bytes(low: __m256, high: __m256, zero_point: i8) -> __m128i {
 }
 
 /// The eight channels of `to_bytes(x, x, …)`: bytes 0–3 and 8–11.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn in_order8(bytes: __m128i) -> __m128i {
     _mm_shuffle_epi32::<0b11_01_10_00>(bytes)
 }
 
 /// `ELEM`: 2 for activations staged as 16-bit numbers, 1 for bytes with 128 added.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn depthwise<const ELEM: usize>(
     w: &PackedDepthwise,
     input: &Staged<'_>,
@@ -193,10 +312,11 @@ pub(super) unsafe fn depthwise<const ELEM: usize>(
         unsafe {
             let weights = w.pairs.as_ptr().add(block * 160).cast::<__m256i>();
             let weights: [__m256i; 10] = std::array::from_fn(|i| _mm256_loadu_si256(weights.add(i)));
-            let scale = w.scale.as_ptr().add(block * 16);
-            let (scale_low, scale_high) = (_mm256_loadu_ps(scale), _mm256_loadu_ps(scale.add(8)));
-            let bias = w.bias.as_ptr().add(block * 16).cast::<__m256i>();
-            let (bias_low, bias_high) = (_mm256_loadu_si256(bias), _mm256_loadu_si256(bias.add(1)));
+            let lane = block * 16;
+            let constants_low = Constants::load(&w.scale, &w.bias, &w.offset, lane);
+            let constants_high = Constants::load(&w.scale, &w.bias, &w.offset, lane + 8);
+            let tail = &w.requant.tail;
+            let post = _mm256_set1_ps(tail.post);
             for row in 0..input.rows {
                 let tap = |t: usize| {
                     let at = input.segments[t / 3] + row * input.stride + (t % 3 * w.channels + start) * ELEM;
@@ -208,7 +328,7 @@ pub(super) unsafe fn depthwise<const ELEM: usize>(
                         _mm256_cvtepi8_epi16(flipped)
                     }
                 };
-                let (mut low, mut high) = (bias_low, bias_high);
+                let (mut low, mut high) = (_mm256_setzero_si256(), _mm256_setzero_si256());
                 for pair in 0..5 {
                     let first = tap(pair * 2);
                     let second = if pair < 4 { tap(pair * 2 + 1) } else { _mm256_setzero_si256() };
@@ -216,10 +336,10 @@ pub(super) unsafe fn depthwise<const ELEM: usize>(
                     low = _mm256_add_epi32(low, _mm256_madd_epi16(l, weights[pair * 2]));
                     high = _mm256_add_epi32(high, _mm256_madd_epi16(h, weights[pair * 2 + 1]));
                 }
-                let low = _mm256_mul_ps(_mm256_cvtepi32_ps(low), scale_low);
-                let high = _mm256_mul_ps(_mm256_cvtepi32_ps(high), scale_high);
+                let low = _mm256_mul_ps(constants_low.apply(low, tail), post);
+                let high = _mm256_mul_ps(constants_high.apply(high, tail), post);
                 let to = out.as_mut_ptr().add(row * stride + start);
-                _mm_storeu_si128(to.cast(), to_bytes(low, high, w.requant.zero_point));
+                _mm_storeu_si128(to.cast(), to_bytes(low, high, tail.zero_point));
             }
         }
     }
@@ -237,7 +357,7 @@ pub(super) unsafe fn depthwise<const ELEM: usize>(
     }
 }
 
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 unsafe fn widen(src: &[i8], dst: &mut [u8]) {
     let whole = src.len() / 16 * 16;
     for i in (0..whole).step_by(16) {
@@ -255,7 +375,7 @@ unsafe fn widen(src: &[i8], dst: &mut [u8]) {
 /// `vpshufb` gives zero for an index with its top bit set and else looks at the low four bits only. So with the table's
 /// rows of sixteen each XORed with the row before, looking up `x`, `x - 16`, `x - 32` … and XORing what comes leaves the
 /// right row's entry for `x` in 0…127; the same with the top bit flipped serves 128…255.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 unsafe fn lookup(table: &Table, data: &mut [i8]) {
     let row = |r: usize| {
         // SAFETY: sixteen rows of sixteen bytes, aligned to 64.
@@ -291,7 +411,7 @@ unsafe fn lookup(table: &Table, data: &mut [i8]) {
     }
 }
 
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 unsafe fn add(k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
     let whole = out.len() / 16 * 16;
     let (ka, kb, kc) = (_mm256_set1_ps(k.ka), _mm256_set1_ps(k.kb), _mm256_set1_ps(k.k));

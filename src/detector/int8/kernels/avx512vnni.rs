@@ -6,7 +6,8 @@
 use std::arch::x86_64::*;
 
 use super::avx2::{self, Avx2};
-use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel};
+use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
+use super::portable::{EXP2, RECIPROCAL, ROUND};
 use super::{AddScale, Attention, Kernels, Out, Staged, Table};
 
 /// Runs where the processor has AVX-512 F, BW, VL and VNNI.
@@ -133,28 +134,71 @@ unsafe fn tile<const M: usize, const V: usize>(
                 }
             }
         }
-        let top = _mm512_set1_ps(32767.0);
-        let zero_point = _mm256_set1_epi16(i16::from(w.zero_point));
         for v in 0..V {
             let left = p.valid.saturating_sub(v * 16).min(16);
             let mask = ((1u32 << left) - 1) as __mmask16;
             let scale = _mm512_loadu_ps(w.scale.as_ptr().add(p.lane + v * 16));
             let bias = _mm512_loadu_si512(w.bias.as_ptr().add(p.lane + v * 16).cast());
+            let offset = _mm512_loadu_ps(w.offset.as_ptr().add(p.lane + v * 16));
             for (m, acc) in acc.iter().enumerate() {
-                let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(acc[v], bias)), scale);
+                let x = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(acc[v], bias)), scale, offset);
+                let x = if w.tail.silu { silu(x) } else { x };
                 match out {
-                    Out::S8(o, stride) => {
-                        let words = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(_mm512_min_ps(scaled, top)));
-                        let bytes = _mm256_cvtsepi16_epi8(_mm256_adds_epi16(words, zero_point));
-                        let to = o.as_mut_ptr().wrapping_add((row + m) * *stride + p.first + v * 16);
-                        _mm_mask_storeu_epi8(to, mask, bytes);
+                    Out::S8 { to, stride, skip } => {
+                        let at = (row + m) * *stride + p.first + v * 16;
+                        let skip = skip.map(|s| _mm_maskz_loadu_epi8(mask, s.as_ptr().wrapping_add(at)));
+                        _mm_mask_storeu_epi8(
+                            to.as_mut_ptr().wrapping_add(at),
+                            mask,
+                            to_bytes(x, skip, &w.tail),
+                        );
                     }
-                    Out::F32(o, stride) => {
-                        let to = o.as_mut_ptr().wrapping_add((row + m) * *stride + p.first + v * 16);
-                        _mm512_mask_storeu_ps(to, mask, scaled);
+                    Out::F32 { to, stride, skip } => {
+                        let at = (row + m) * *stride + p.first + v * 16;
+                        let skip = skip.map(|s| _mm512_maskz_loadu_ps(mask, s.as_ptr().wrapping_add(at)));
+                        let x = skip.map_or(x, |s| _mm512_add_ps(x, s));
+                        _mm512_mask_storeu_ps(to.as_mut_ptr().wrapping_add(at), mask, x);
                     }
                 }
             }
         }
     }
+}
+
+/// See `portable::requantize`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn to_bytes(x: __m512, skip: Option<__m128i>, tail: &Tail) -> __m128i {
+    let x = skip.map_or(x, |s| {
+        let s = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(s));
+        let s = _mm512_sub_ps(s, _mm512_set1_ps(f32::from(tail.skip_zero)));
+        _mm512_fmadd_ps(s, _mm512_set1_ps(tail.skip_scale), x)
+    });
+    let x = _mm512_min_ps(_mm512_mul_ps(x, _mm512_set1_ps(tail.post)), _mm512_set1_ps(32767.0));
+    let words = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x));
+    _mm256_cvtsepi16_epi8(_mm256_adds_epi16(words, _mm256_set1_epi16(i16::from(tail.zero_point))))
+}
+
+/// See `portable::silu`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn silu(x: __m512) -> __m512 {
+    let t = _mm512_mul_ps(x, _mm512_set1_ps(-std::f32::consts::LOG2_E));
+    let t = _mm512_min_ps(_mm512_max_ps(t, _mm512_set1_ps(-126.0)), _mm512_set1_ps(126.0));
+    let round = _mm512_set1_ps(ROUND);
+    let shifted = _mm512_add_ps(t, round);
+    let f = _mm512_sub_ps(t, _mm512_sub_ps(shifted, round));
+    let mut p = _mm512_set1_ps(EXP2[4]);
+    for c in EXP2[..4].iter().rev() {
+        p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(*c));
+    }
+    let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted));
+    let e = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
+    let d = _mm512_add_ps(_mm512_set1_ps(1.0), e);
+    let bits = _mm512_sub_epi32(_mm512_set1_epi32(RECIPROCAL as i32), _mm512_castps_si512(d));
+    let mut r = _mm512_castsi512_ps(bits);
+    for _ in 0..3 {
+        r = _mm512_mul_ps(r, _mm512_fnmadd_ps(d, r, _mm512_set1_ps(2.0)));
+    }
+    _mm512_mul_ps(x, r)
 }

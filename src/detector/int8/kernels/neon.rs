@@ -5,7 +5,8 @@
 
 use std::arch::aarch64::*;
 
-use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel};
+use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
+use super::portable::{EXP2, RECIPROCAL, ROUND};
 use super::{AddScale, Kernels, Out, Staged, Table, portable};
 
 /// Runs on every 64-bit ARM processor.
@@ -116,48 +117,103 @@ pub(super) unsafe fn store(
     unsafe {
         let bias = vld1q_s32(w.bias.as_ptr().add(p.lane + lane));
         let scale = vld1q_f32(w.scale.as_ptr().add(p.lane + lane));
-        let scaled = vmulq_f32(vcvtq_f32_s32(vaddq_s32(sums, bias)), scale);
+        let offset = vld1q_f32(w.offset.as_ptr().add(p.lane + lane));
+        let x = activate(vaddq_s32(sums, bias), scale, offset, &w.tail);
         let valid = p.valid.saturating_sub(lane).min(4);
         match out {
-            Out::S8(o, stride) => {
-                let words = vqmovn_s32(vcvtnq_s32_f32(scaled));
-                let words = vqadd_s16(words, vdup_n_s16(i16::from(w.zero_point)));
-                let bytes = vqmovn_s16(vcombine_s16(words, words));
-                let to = o.as_mut_ptr().wrapping_add(row * *stride + p.first + lane);
+            Out::S8 { to, stride, skip } => {
+                let at = row * *stride + p.first + lane;
+                let x = match skip {
+                    Some(skip) => {
+                        let mut four = [0i8; 8];
+                        four.as_mut_ptr().copy_from_nonoverlapping(skip.as_ptr().wrapping_add(at), valid);
+                        let s = vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(four.as_ptr())))));
+                        let s = vsubq_f32(s, vdupq_n_f32(f32::from(w.tail.skip_zero)));
+                        vfmaq_f32(x, s, vdupq_n_f32(w.tail.skip_scale))
+                    }
+                    None => x,
+                };
+                let bytes = to_bytes(x, x, &w.tail);
                 let four = vget_lane_s32::<0>(vreinterpret_s32_s8(bytes)).to_ne_bytes();
-                to.cast::<u8>().copy_from_nonoverlapping(four.as_ptr(), valid);
+                to.as_mut_ptr().wrapping_add(at).cast::<u8>().copy_from_nonoverlapping(four.as_ptr(), valid);
             }
-            Out::F32(o, stride) => {
+            Out::F32 { to, stride, skip } => {
+                let at = row * *stride + p.first + lane;
                 let mut four = [0f32; 4];
-                vst1q_f32(four.as_mut_ptr(), scaled);
-                let to = o.as_mut_ptr().wrapping_add(row * *stride + p.first + lane);
-                to.copy_from_nonoverlapping(four.as_ptr(), valid);
+                if let Some(skip) = skip {
+                    four.as_mut_ptr().copy_from_nonoverlapping(skip.as_ptr().wrapping_add(at), valid);
+                    let sum = vaddq_f32(x, vld1q_f32(four.as_ptr()));
+                    vst1q_f32(four.as_mut_ptr(), sum);
+                } else {
+                    vst1q_f32(four.as_mut_ptr(), x);
+                }
+                to.as_mut_ptr().wrapping_add(at).copy_from_nonoverlapping(four.as_ptr(), valid);
             }
         }
     }
 }
 
-/// Eight sums become bytes.
+/// Four sums with their bias, scaled and through the activation.
+#[inline]
 #[target_feature(enable = "neon")]
-fn to_bytes(low: float32x4_t, high: float32x4_t, zero_point: i8) -> int8x8_t {
-    let words = vcombine_s16(vqmovn_s32(vcvtnq_s32_f32(low)), vqmovn_s32(vcvtnq_s32_f32(high)));
-    vqmovn_s16(vqaddq_s16(words, vdupq_n_s16(i16::from(zero_point))))
+fn activate(acc: int32x4_t, scale: float32x4_t, offset: float32x4_t, tail: &Tail) -> float32x4_t {
+    let x = vfmaq_f32(offset, vcvtq_f32_s32(acc), scale);
+    if tail.silu { silu(x) } else { x }
+}
+
+/// See `portable::exp2`.
+#[inline]
+#[target_feature(enable = "neon")]
+fn exp2(t: float32x4_t) -> float32x4_t {
+    let round = vdupq_n_f32(ROUND);
+    let shifted = vaddq_f32(t, round);
+    let f = vsubq_f32(t, vsubq_f32(shifted, round));
+    let mut p = vdupq_n_f32(EXP2[4]);
+    for c in EXP2[..4].iter().rev() {
+        p = vfmaq_f32(vdupq_n_f32(*c), p, f);
+    }
+    let exponent = vshlq_n_u32::<23>(vreinterpretq_u32_f32(shifted));
+    vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), exponent))
+}
+
+/// See `portable::silu`.
+#[inline]
+#[target_feature(enable = "neon")]
+fn silu(x: float32x4_t) -> float32x4_t {
+    let t = vmulq_f32(x, vdupq_n_f32(-std::f32::consts::LOG2_E));
+    let t = vminq_f32(vmaxq_f32(t, vdupq_n_f32(-126.0)), vdupq_n_f32(126.0));
+    let d = vaddq_f32(vdupq_n_f32(1.0), exp2(t));
+    let mut r = vreinterpretq_f32_u32(vsubq_u32(vdupq_n_u32(RECIPROCAL), vreinterpretq_u32_f32(d)));
+    for _ in 0..3 {
+        r = vmulq_f32(r, vfmsq_f32(vdupq_n_f32(2.0), d, r));
+    }
+    vmulq_f32(x, r)
+}
+
+/// Eight results become bytes.
+#[inline]
+#[target_feature(enable = "neon")]
+fn to_bytes(low: float32x4_t, high: float32x4_t, tail: &Tail) -> int8x8_t {
+    let post = vdupq_n_f32(tail.post);
+    let low = vqmovn_s32(vcvtnq_s32_f32(vmulq_f32(low, post)));
+    let high = vqmovn_s32(vcvtnq_s32_f32(vmulq_f32(high, post)));
+    vqmovn_s16(vqaddq_s16(vcombine_s16(low, high), vdupq_n_s16(i16::from(tail.zero_point))))
 }
 
 #[target_feature(enable = "neon")]
 unsafe fn depthwise(w: &PackedDepthwise, input: &Staged<'_>, out: &mut [i8], stride: usize) {
     let c = w.channels;
-    let mut starts: Vec<usize> = Vec::new();
-    starts.extend((0..c / 8).map(|b| b * 8));
-    if c % 8 != 0 && c >= 8 {
-        starts.push(c - 8);
-    }
-    for &start in &starts {
+    let tail = &w.requant.tail;
+    let blocks = if c < 8 { 0 } else { c.div_ceil(8) };
+    for block in 0..blocks {
+        let start = (block * 8).min(c - 8);
         // SAFETY: eight channels from `start` exist in weights, input and output.
         unsafe {
             let taps: [int8x8_t; 9] = std::array::from_fn(|t| vld1_s8(w.taps.as_ptr().add(t * c + start)));
             let scale = w.requant.scale.as_ptr().add(start);
             let (scale_low, scale_high) = (vld1q_f32(scale), vld1q_f32(scale.add(4)));
+            let offset = w.requant.offset.as_ptr().add(start);
+            let (offset_low, offset_high) = (vld1q_f32(offset), vld1q_f32(offset.add(4)));
             let bias = w.requant.bias.as_ptr().add(start);
             let (bias_low, bias_high) = (vld1q_s32(bias), vld1q_s32(bias.add(4)));
             for row in 0..input.rows {
@@ -174,16 +230,13 @@ unsafe fn depthwise(w: &PackedDepthwise, input: &Staged<'_>, out: &mut [i8], str
                 let products = vmull_s8(pixel(8), taps[8]);
                 low = vaddw_s16(low, vget_low_s16(products));
                 high = vaddw_high_s16(high, products);
-                let low = vmulq_f32(vcvtq_f32_s32(low), scale_low);
-                let high = vmulq_f32(vcvtq_f32_s32(high), scale_high);
-                vst1_s8(
-                    out.as_mut_ptr().add(row * stride + start),
-                    to_bytes(low, high, w.requant.zero_point),
-                );
+                let low = activate(low, scale_low, offset_low, tail);
+                let high = activate(high, scale_high, offset_high, tail);
+                vst1_s8(out.as_mut_ptr().add(row * stride + start), to_bytes(low, high, tail));
             }
         }
     }
-    if starts.is_empty() {
+    if blocks == 0 {
         for row in 0..input.rows {
             for channel in 0..c {
                 let at = |t: usize| input.segments[t / 3] + row * input.stride + t % 3 * c + channel;
@@ -226,6 +279,7 @@ unsafe fn lookup(table: &Table, data: &mut [i8]) {
 #[target_feature(enable = "neon")]
 unsafe fn add(k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
     let whole = out.len() / 8 * 8;
+    let tail = Tail { zero_point: k.zero_point, ..Tail::default() };
     let (ka, kb, kc) = (vdupq_n_f32(k.ka), vdupq_n_f32(k.kb), vdupq_n_f32(k.k));
     for i in (0..whole).step_by(8) {
         // SAFETY: eight bytes from `i` are in all three slices (one length, checked by the caller).
@@ -237,7 +291,7 @@ unsafe fn add(k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
             };
             let low = four(vget_low_s16(x), vget_low_s16(y));
             let high = four(vget_high_s16(x), vget_high_s16(y));
-            vst1_s8(out.as_mut_ptr().add(i), to_bytes(low, high, k.zero_point));
+            vst1_s8(out.as_mut_ptr().add(i), to_bytes(low, high, &tail));
         }
     }
     portable::add(k, &a[whole..], &b[whole..], &mut out[whole..]);

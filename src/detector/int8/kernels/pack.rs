@@ -42,15 +42,40 @@ impl Order {
     }
 }
 
-/// What becomes of an accumulator: `clamp(round(acc · scale)) + zero_point`, half to even, in single precision.
-#[derive(Clone, Debug)]
+/// What becomes of an accumulator, in single precision: `x = fma(acc + bias, scale, offset)`, SiLU where asked for, then
+/// `x = fma(skip - skip_zero, skip_scale, x)` where a shortcut is added, and to bytes
+/// `clamp(round(x · post) + zero_point)`, half to even.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Requant {
     /// One factor a channel.
     pub scale: Vec<f32>,
-    /// One addend a channel, before scaling; holds the layer's bias and the input's zero point.
+    /// One addend a channel, before scaling: the layer's bias and what the input's zero point comes to.
     pub bias: Vec<i32>,
+    /// One addend a channel, after scaling.
+    pub offset: Vec<f32>,
+    /// The rest, the same for every channel.
+    pub tail: Tail,
+}
+
+/// The part of [`Requant`] that all channels share.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tail {
+    /// Whether `x · sigmoid(x)` follows.
+    pub silu: bool,
+    /// Scale of a shortcut of bytes.
+    pub skip_scale: f32,
+    /// Zero point of a shortcut of bytes.
+    pub skip_zero: i8,
+    /// Factor to the output's steps.
+    pub post: f32,
     /// The output's zero point.
     pub zero_point: i8,
+}
+
+impl Default for Tail {
+    fn default() -> Tail {
+        Tail { silu: false, skip_scale: 0.0, skip_zero: 0, post: 1.0, zero_point: 0 }
+    }
 }
 
 /// A run of channels that are computed together.
@@ -87,14 +112,10 @@ pub struct Packed {
     pub scale: Vec<f32>,
     /// Biases in panel order.
     pub bias: Vec<i32>,
-    /// The output's zero point.
-    pub zero_point: i8,
-}
-
-impl PartialEq for Packed {
-    fn eq(&self, other: &Packed) -> bool {
-        std::ptr::eq(self, other)
-    }
+    /// Offsets in panel order.
+    pub offset: Vec<f32>,
+    /// What all channels share.
+    pub tail: Tail,
 }
 
 /// Packs `weights` (channel, segment, `k`; `seg_len` each) for `layout`.
@@ -125,7 +146,7 @@ pub fn pack(
         bytes += segments * groups * width * layout.unit * layout.weight;
     }
     let mut data = Buffer::new(bytes);
-    let (mut scale, mut bias) = (vec![0.0; lanes], vec![0; lanes]);
+    let (mut scale, mut offset, mut bias) = (vec![0.0; lanes], vec![0.0; lanes], vec![0; lanes]);
     for p in &panels {
         for i in 0..p.valid {
             let channel = p.first + i;
@@ -133,6 +154,7 @@ pub fn pack(
             let own = &weights[channel * segments * seg_len..][..segments * seg_len];
             let sum: i32 = own.iter().map(|&w| i32::from(w)).sum();
             scale[p.lane + at] = requant.scale[channel];
+            offset[p.lane + at] = requant.offset[channel];
             bias[p.lane + at] = requant.bias[channel].wrapping_sub(layout.shift.wrapping_mul(sum));
             for (s, segment) in own.chunks_exact(seg_len).enumerate() {
                 for (k, &w) in segment.iter().enumerate() {
@@ -147,7 +169,7 @@ pub fn pack(
             }
         }
     }
-    Packed { layout, n, segments, groups, panels, data, scale, bias, zero_point: requant.zero_point }
+    Packed { layout, n, segments, groups, panels, data, scale, bias, offset, tail: requant.tail }
 }
 
 /// A depthwise 3×3 convolution's weights, packed by blocks of channels.
@@ -165,6 +187,8 @@ pub struct PackedDepthwise {
     pub scale: Vec<f32>,
     /// See `scale`.
     pub bias: Vec<i32>,
+    /// See `scale`.
+    pub offset: Vec<f32>,
     /// Plain weights: tap, channel.
     pub taps: Vec<i8>,
     /// The requantization, plain.
@@ -187,13 +211,15 @@ pub fn pack_depthwise(order: Order, weights: &[i8], requant: &Requant) -> Packed
         blocks.push(channels - DW_BLOCK);
         tail = channels;
     }
-    let (mut pairs, mut scale, mut bias) =
-        (vec![0; blocks.len() * 160], vec![0.0; blocks.len() * 16], vec![0; blocks.len() * 16]);
+    let lanes = blocks.len() * DW_BLOCK;
+    let (mut pairs, mut scale) = (vec![0; blocks.len() * 160], vec![0.0; lanes]);
+    let (mut bias, mut offset) = (vec![0; lanes], vec![0.0; lanes]);
     for (b, &start) in blocks.iter().enumerate() {
         for i in 0..DW_BLOCK {
             let at = order.place(16, i);
             scale[b * 16 + at] = requant.scale[start + i];
             bias[b * 16 + at] = requant.bias[start + i];
+            offset[b * 16 + at] = requant.offset[start + i];
             for tap in 0..9 {
                 pairs[b * 160 + (tap / 2) * 32 + at * 2 + tap % 2] =
                     i16::from(weights[(start + i) * 9 + tap]);
@@ -201,5 +227,5 @@ pub fn pack_depthwise(order: Order, weights: &[i8], requant: &Requant) -> Packed
         }
     }
     let taps = (0..9 * channels).map(|i| weights[i % channels * 9 + i / channels]).collect();
-    PackedDepthwise { channels, blocks, tail, pairs, scale, bias, taps, requant: requant.clone() }
+    PackedDepthwise { channels, blocks, tail, pairs, scale, bias, offset, taps, requant: requant.clone() }
 }

@@ -1,17 +1,52 @@
 //! Plain Rust: the definition of what every kernel computes, and what runs where no other fits.
 
-use super::pack::{Layout, Order, Packed, PackedDepthwise};
+use super::pack::{Layout, Order, Packed, PackedDepthwise, Tail};
 use super::{AddScale, Attention, Kernels, Out, Staged, Table};
 
 /// Runs everywhere.
 #[derive(Debug)]
 pub struct Portable;
 
-/// An accumulator becomes a signed byte.
-pub fn requantize(acc: i32, scale: f32, zero_point: i8) -> i8 {
+/// `2^f` for `f` in -½…½, lowest power first; the relative error is below 3·10⁻⁶.
+pub const EXP2: [f32; 5] = [0.999_999_3, 0.693_121_8, 0.240_247_44, 0.055_917_86, 0.009_570_097];
+
+/// Added to and taken from a float, it rounds to an integer, which also stands in the sum's low bits.
+pub const ROUND: f32 = 12_582_912.0;
+
+/// Minus this, bit pattern from bit pattern, approximates a reciprocal to an eighth.
+pub const RECIPROCAL: u32 = 0x7EF3_11C7;
+
+/// `2^t` for `t` in -126…126, written so that every vector unit does the same.
+pub fn exp2(t: f32) -> f32 {
+    let shifted = t + ROUND;
+    let f = t - (shifted - ROUND);
+    let p = EXP2[..4].iter().rev().fold(EXP2[4], |p, c| p.mul_add(f, *c));
+    f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
+}
+
+/// `x / (1 + exp(-x))`: the division is three Newton steps, which costs less than dividing where dividing is slow and
+/// gives the same bits everywhere.
+pub fn silu(x: f32) -> f32 {
+    let d = 1.0 + exp2((x * -std::f32::consts::LOG2_E).clamp(-126.0, 126.0));
+    let mut r = f32::from_bits(RECIPROCAL.wrapping_sub(d.to_bits()));
+    for _ in 0..3 {
+        r *= (-d).mul_add(r, 2.0);
+    }
+    x * r
+}
+
+/// An accumulator with its bias, scaled, through the activation.
+pub fn activate(acc: i32, scale: f32, offset: f32, tail: &Tail) -> f32 {
+    let x = (acc as f32).mul_add(scale, offset);
+    if tail.silu { silu(x) } else { x }
+}
+
+/// To bytes, with a shortcut.
+pub fn requantize(x: f32, skip: Option<i8>, tail: &Tail) -> i8 {
+    let x = skip.map_or(x, |s| (f32::from(s) - f32::from(tail.skip_zero)).mul_add(tail.skip_scale, x));
     // Past 16 bits nothing changes any more, and the vector units convert no more than 32.
-    let rounded = (acc as f32 * scale).clamp(-32768.0, 32767.0).round_ties_even() as i32;
-    (rounded + i32::from(zero_point)).clamp(-128, 127) as i8
+    let rounded = (x * tail.post).clamp(-32768.0, 32767.0).round_ties_even() as i32;
+    (rounded + i32::from(tail.zero_point)).clamp(-128, 127) as i8
 }
 
 /// See [`Kernels::add`].
@@ -59,7 +94,8 @@ pub fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut 
 pub fn depthwise_one(w: &PackedDepthwise, c: usize, tap: impl Fn(usize) -> i32) -> i8 {
     let acc = (0..9)
         .fold(w.requant.bias[c], |acc, t| acc.wrapping_add(tap(t) * i32::from(w.taps[t * w.channels + c])));
-    requantize(acc, w.requant.scale[c], w.requant.zero_point)
+    let tail = &w.requant.tail;
+    requantize(activate(acc, w.requant.scale[c], w.requant.offset[c], tail), None, tail)
 }
 
 impl Kernels for Portable {
@@ -85,12 +121,17 @@ impl Kernels for Portable {
                     }
                 }
                 for (i, acc) in acc.iter().take(p.valid).enumerate() {
-                    let (acc, scale) = (acc.wrapping_add(w.bias[p.lane + i]), w.scale[p.lane + i]);
+                    let (lane, channel) = (p.lane + i, p.first + i);
+                    let x = activate(acc.wrapping_add(w.bias[lane]), w.scale[lane], w.offset[lane], &w.tail);
                     match &mut out {
-                        Out::S8(o, stride) => {
-                            o[row * *stride + p.first + i] = requantize(acc, scale, w.zero_point)
+                        Out::S8 { to, stride, skip } => {
+                            let at = row * *stride + channel;
+                            to[at] = requantize(x, skip.map(|s| s[at]), &w.tail);
                         }
-                        Out::F32(o, stride) => o[row * *stride + p.first + i] = acc as f32 * scale,
+                        Out::F32 { to, stride, skip } => {
+                            let at = row * *stride + channel;
+                            to[at] = skip.map_or(x, |s| x + s[at]);
+                        }
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::buffer::Buffer;
-use super::pack::{Requant, pack, pack_depthwise};
+use super::pack::{Requant, Tail, pack, pack_depthwise};
 use super::portable::Portable;
 use super::{AddScale, Kernels, Out, Staged, Table, available};
 
@@ -32,9 +32,21 @@ impl Rng {
         Requant {
             scale: (0..n).map(|_| (1 + self.next() % 1000) as f32 * 1e-5 * spread).collect(),
             bias: (0..n).map(|_| (self.next() % 40000) as i32 - 20000).collect(),
-            zero_point: (self.next() % 256) as u8 as i8,
+            offset: (0..n).map(|_| (self.next() % 1000) as f32 * 1e-3 - 0.5).collect(),
+            tail: Tail {
+                silu: self.next().is_multiple_of(2),
+                skip_scale: (self.next() % 100) as f32 * 1e-3,
+                skip_zero: (self.next() % 256) as u8 as i8,
+                post: (1 + self.next() % 3000) as f32 * 1e-2,
+                zero_point: (self.next() % 256) as u8 as i8,
+            },
         }
     }
+}
+
+fn plain(n: usize, scale: f32, zero_point: i8) -> Requant {
+    let tail = Tail { zero_point, ..Tail::default() };
+    Requant { scale: vec![scale; n], bias: vec![0; n], offset: vec![0.0; n], tail }
 }
 
 fn stage(kernels: &dyn Kernels, src: &[i8]) -> Buffer {
@@ -66,8 +78,12 @@ fn product(kernels: &dyn Kernels, case: &Case) -> (Vec<i8>, Vec<f32>) {
     let input = Staged { data: staged.bytes(), segments: &offsets, stride: step * elem, rows };
     let packed = pack(kernels.layout(), &weights, n, segments, seg_len, &requant);
     let (mut bytes, mut floats) = (vec![99i8; rows * (n + 5)], vec![0.5f32; rows * (n + 3)]);
-    kernels.gemm(&packed, &input, Out::S8(&mut bytes, n + 5));
-    kernels.gemm(&packed, &input, Out::F32(&mut floats, n + 3));
+    let skip = rng.s8(bytes.len(), -128);
+    let skip = seed.is_multiple_of(3).then_some(&skip[..]);
+    kernels.gemm(&packed, &input, Out::S8 { to: &mut bytes, stride: n + 5, skip });
+    let skip: Vec<f32> = (0..floats.len()).map(|_| (rng.next() % 1000) as f32 * 1e-2).collect();
+    let skip = seed.is_multiple_of(3).then_some(&skip[..]);
+    kernels.gemm(&packed, &input, Out::F32 { to: &mut floats, stride: n + 3, skip });
     (bytes, floats)
 }
 
@@ -98,7 +114,12 @@ fn the_portable_product_is_the_definition() {
                     sum += i64::from(weights[c * 14 + s * 7 + k]) * i64::from(src[s * line + row * 4 + k]);
                 }
             }
-            let expected = (sum as f32 * requant.scale[c]).round_ties_even() + f32::from(requant.zero_point);
+            let Tail { silu, post, zero_point, .. } = requant.tail;
+            let mut x = sum as f64 * f64::from(requant.scale[c]) + f64::from(requant.offset[c]);
+            if silu {
+                x /= 1.0 + (-x).exp();
+            }
+            let expected = (x * f64::from(post)).round_ties_even() as f32 + f32::from(zero_point);
             assert_eq!(
                 f32::from(bytes[row * 10 + c]),
                 expected.clamp(-128.0, 127.0),
@@ -128,13 +149,13 @@ fn products_of_edge_shapes_are_the_same_everywhere() {
 fn extremes_neither_saturate_nor_wrap_inside() {
     for kernels in available() {
         let (n, k) = (16, 4608);
-        let requant = Requant { scale: vec![1e-6; n], bias: vec![0; n], zero_point: 0 };
+        let requant = plain(n, 1e-6, 0);
         for (w, a) in [(127i8, -128i8), (-127, -128), (127, 127)] {
             let packed = pack(kernels.layout(), &vec![w; n * k], n, 1, k, &requant);
             let staged = stage(kernels, &vec![a; k]);
             let input = Staged { data: staged.bytes(), segments: &[0], stride: 0, rows: 1 };
             let mut out = [0f32; 16];
-            kernels.gemm(&packed, &input, Out::F32(&mut out, n));
+            kernels.gemm(&packed, &input, Out::F32 { to: &mut out, stride: n, skip: None });
             let expected = (i32::from(w) * i32::from(a) * k as i32) as f32 * 1e-6;
             assert_eq!(out, [expected; 16], "{}: {w} · {a}", kernels.name());
         }
@@ -157,18 +178,28 @@ fn depthwise(kernels: &dyn Kernels, channels: usize, rows: usize, step: usize, s
     out
 }
 
+#[test]
+fn silu_is_close_to_the_real_one() {
+    for i in -4000..=4000 {
+        let x = i as f32 * 0.025;
+        let expected = f64::from(x) / (1.0 + (-f64::from(x)).exp());
+        let got = f64::from(super::portable::silu(x));
+        assert!((got - expected).abs() <= 5e-6 * expected.abs() + 1e-9, "silu({x}) = {got}, not {expected}");
+    }
+}
+
 /// Values around which rounding goes either way, through an identity product.
 #[test]
 fn halves_go_to_the_even_side() {
     for kernels in available() {
-        let requant = Requant { scale: vec![0.5; 16], bias: vec![0; 16], zero_point: 1 };
+        let requant = plain(16, 0.5, 1);
         let packed = pack(kernels.layout(), &[1; 16], 16, 1, 1, &requant);
         let src: Vec<i8> = (-128..=127).collect();
         let staged = stage(kernels, &src);
         let input = Staged { data: staged.bytes(), segments: &[0], stride: kernels.layout().elem, rows: 256 };
         // One channel's unit may reach into the next pixel, whose weights are zero.
         let mut out = vec![0i8; 256 * 16];
-        kernels.gemm(&packed, &input, Out::S8(&mut out, 16));
+        kernels.gemm(&packed, &input, Out::S8 { to: &mut out, stride: 16, skip: None });
         for (x, row) in src.iter().zip(out.chunks_exact(16)) {
             let expected = (f32::from(*x) * 0.5).round_ties_even() as i8 + 1;
             assert_eq!(row, [expected; 16], "{}: {x} / 2", kernels.name());
@@ -179,13 +210,13 @@ fn halves_go_to_the_even_side() {
 #[test]
 fn scales_that_overflow_clamp_to_the_right_side() {
     for kernels in available() {
-        let requant = Requant { scale: vec![1e30; 16], bias: vec![0; 16], zero_point: -128 };
+        let requant = plain(16, 1e30, -128);
         let packed = pack(kernels.layout(), &[1; 16], 16, 1, 1, &requant);
         let staged = stage(kernels, &[1, 0, -1, 0]);
         let input =
             Staged { data: staged.bytes(), segments: &[0], stride: 2 * kernels.layout().elem, rows: 2 };
         let mut out = vec![0i8; 32];
-        kernels.gemm(&packed, &input, Out::S8(&mut out, 16));
+        kernels.gemm(&packed, &input, Out::S8 { to: &mut out, stride: 16, skip: None });
         assert_eq!((out[0], out[16]), (127, -128), "{}", kernels.name());
     }
 }
