@@ -1,0 +1,44 @@
+"""Everything that decides how a run goes."""
+
+from dataclasses import asdict, dataclass, fields
+
+from ..data.augment import Recipe
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Defaults are those that trained the shipped model, apart from its length."""
+
+    batch: int = 16
+    epochs: float = 100.0
+    minutes: float = 0.0
+    """Where not 0: train for so long instead of so many epochs; the schedule follows the clock."""
+    stages: str = "256:0.45,320:1"
+    """Picture sizes: 256 until 45 % of the run, 320 to its end."""
+    multi_scale: bool = False
+    """Also draw sizes one step of 64 above and below."""
+    lr: float = 1.5e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 300
+    ema: float = 0.999
+    clip_gradient: float = 10.0
+    recipe: Recipe = Recipe()
+    no_mosaic_last: float = 0.12
+    """Share of the run at its end without mosaics, so that it ends on pictures as they are."""
+    repeat_threshold: float = 0.05
+    """Pictures with a class found in less than this share of pictures are seen more often; 0: never."""
+    seed: int = 0
+    precision: str = "auto"
+    """fp32, bf16, or auto: bf16 on a GPU."""
+    compile: bool = False
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: dict) -> "Settings":
+        known = {f.name for f in fields(cls)} & set(raw)
+        values = {k: raw[k] for k in known}
+        if isinstance(values.get("recipe"), dict):
+            values["recipe"] = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values["recipe"].items()})
+        return cls(**values)

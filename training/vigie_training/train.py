@@ -1,0 +1,153 @@
+"""Trains a detector on labelled pictures.
+
+    vigie-train --data data.yaml --out runs/a
+    vigie-train --data data.yaml --out runs/b --weights models/vigie-xxs.safetensors --lr 5e-4 --epochs 30
+    vigie-train --data data.yaml --out runs/a --minutes 80        # by the clock instead of epochs
+
+The same command goes on from `OUT/last.pt`, whenever it was killed. `OUT/best.pt` is what to evaluate, export and quantize.
+"""
+
+import argparse
+from dataclasses import fields, replace
+from pathlib import Path
+
+import cv2
+import torch
+import yaml
+
+from .checkpoint import load_weights
+from .data import DataSpec
+from .data.augment import Augmenter, Recipe
+from .data.pictures import PictureCache
+from .errors import InputError, run_command
+from .evaluate import find_all
+from .fitting import Settings, Trainer, parse_stages
+from .fitting.log import RunLog
+from .metrics import Scores, score
+from .network import Detector, NetworkConfig, preset_names
+from .plots import write_batch, write_curves
+from .predictor import torch_runner
+from .sheet import write_sheet
+
+# Larger than any input: crops are cut from the picture before it is scaled.
+CACHE_SIDE = 416
+
+
+def new_model(args: argparse.Namespace, names: list[str]) -> Detector:
+    """A network with random weights, or with those of `--weights` where they fit (a head for other classes stays random)."""
+    if not args.weights:
+        return Detector(len(names), NetworkConfig.load(args.network or "xxs"))
+    weights = load_weights(args.weights)
+    config = NetworkConfig.load(args.network) if args.network else weights.config
+    model = Detector(len(names), config)
+    own = model.state_dict()
+    fitting = {k: v for k, v in weights.state.items() if k in own and own[k].shape == v.shape}
+    if weights.names != names:
+        # The last layer's rows stand for other classes, even where their number is the same.
+        fitting = {k: v for k, v in fitting.items() if not (k.startswith("head.cls.") and k.split(".")[3] == "2")}
+    if not fitting:
+        raise InputError(f"{args.weights}: no tensor fits network {config.name!r}")
+    model.load_state_dict(own | fitting)
+    print(f"{len(fitting)} of {len(own)} tensors from {args.weights}")
+    return model
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="vigie-train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    defaults = Settings()
+    p.add_argument("--data", required=True, help="data.yaml, or a folder with train.json and val.json")
+    p.add_argument("--out", required=True, help="folder of the run")
+    p.add_argument("--network", help=f"{', '.join(preset_names())}, or a YAML file (default: that of --weights, else xxs)")
+    p.add_argument("--weights", help="start from these (.pt or .safetensors) instead of random ones")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default: %(default)s)")
+    p.add_argument("--threads", type=int, default=0, help="CPU threads for the arithmetic (default: PyTorch's choice)")
+    p.add_argument("--workers", type=int, default=0, help="threads that make batches (default: 1 on a CPU, 8 for a GPU)")
+    p.add_argument("--cache-gib", type=float, default=8, help="memory for decoded pictures (default: %(default)s)")
+    p.add_argument("--evaluations", type=int, default=10, help="evaluations during the run (default: %(default)s)")
+    p.add_argument("--eval-pictures", type=int, default=300, help="val pictures for each, 0: all (default: %(default)s)")
+    p.add_argument("--tensorboard", action="store_true", help="also log for TensorBoard")
+    p.add_argument("--allow-empty-classes", action="store_true", help="train although a class never occurs")
+    p.add_argument("--clip-boxes", action="store_true", help="cut boxes that reach outside their picture instead of refusing them")
+    for owner, instance in ((Settings, defaults), (Recipe, defaults.recipe)):
+        group = p.add_argument_group("schedule and optimizer" if owner is Settings else "augmentation")
+        for f in fields(owner):
+            value = getattr(instance, f.name)
+            if isinstance(value, Recipe):
+                continue
+            flag = "--" + f.name.replace("_", "-")
+            if isinstance(value, bool):
+                group.add_argument(flag, action="store_true", help="default: off")
+            elif isinstance(value, tuple):
+                group.add_argument(flag, type=float, nargs=2, metavar=("LOW", "HIGH"), default=list(value), help="default: %(default)s")
+            else:
+                group.add_argument(flag, type=type(value), default=value, help="default: %(default)s")
+    return p
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    values = vars(args)
+    recipe = {f.name: tuple(v) if isinstance(v := values[f.name], list) else v for f in fields(Recipe)}
+    settings = Settings.from_dict(values | {"recipe": Recipe(**recipe)})
+    if settings.precision not in ("auto", "fp32", "bf16"):
+        raise InputError(f"precision {settings.precision!r} is not auto, fp32 or bf16")
+    if settings.batch < 2:
+        raise InputError(f"batch {settings.batch} is too small for batch norm", "2 or more; 16 is usual")
+    parse_stages(settings.stages)
+    return settings
+
+
+def main() -> None:
+    """The command `vigie-train`."""
+    args = parser().parse_args()
+    run_command(lambda: train(args))
+
+
+def train(args: argparse.Namespace) -> None:
+    settings, folder = settings_of(args), Path(args.out)
+    if args.device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("--device cuda: PyTorch sees no GPU", "nvidia-smi shows whether there is one; else --device cpu")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)  # the batch workers are the threads
+    torch.manual_seed(settings.seed)
+    workers = args.workers or (8 if args.device.startswith("cuda") else 1)
+
+    spec = DataSpec.load(args.data)
+    split, val = spec.read("train", args.clip_boxes), spec.read("val", args.clip_boxes).subset(args.eval_pictures)
+    if not args.allow_empty_classes:
+        split.require_every_class()
+    if len(split) < settings.batch:
+        settings = replace(settings, batch=max(2, len(split)))
+    pictures = PictureCache(split.records, CACHE_SIDE, int(args.cache_gib * 2**30), max(2, workers))
+    print(f"train: {len(split)} pictures, {split.object_counts().sum()} objects; val: {len(val)}; {len(spec.names)} classes; {pictures.bytes >> 20} MiB cached")
+
+    trainer = Trainer(new_model(args, spec.names), spec.names, Augmenter(split, pictures, settings.recipe), settings, folder, args.device, workers)
+    if trainer.resume():
+        print(f"going on from step {trainer.step}, {100 * trainer.progress:.0f} % done")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "settings.yaml").write_text(yaml.safe_dump(_plain(settings.to_dict()), sort_keys=False))
+    write_batch(folder / "batch.jpg", trainer.batch_of(trainer.step), spec.names)
+
+    def evaluate(model: Detector, size: int) -> Scores:
+        found = find_all(torch_runner(model, args.device), val, (size, size))
+        write_sheet(str(folder / "predictions.jpg"), val, found, 20, 0.3)
+        return score(val, found)
+
+    log = RunLog(folder, args.tensorboard)
+    finished = trainer.run(evaluate, max(1, args.evaluations), log)
+    log.close()
+    write_curves(folder)
+    if finished:
+        print(f"done: {folder}/best.pt, mAP50-95 {trainer.best:.4f} on {len(val)} val pictures")
+    else:
+        print(f"stopped at step {trainer.step}; the same command goes on")
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+if __name__ == "__main__":
+    main()
