@@ -85,7 +85,7 @@ pub struct Camera {
     pub detections_max_fps: f32,
     /// Parts of the picture that have a name; their names are unique. Not acted upon yet.
     pub zones: Vec<Zone>,
-    /// Parts of the picture that nobody shall see. Not acted upon yet.
+    /// Parts of the picture that nobody shall see; they are blackened before anything looks.
     pub privacy_masks: Vec<Polygon>,
 }
 
@@ -128,22 +128,14 @@ impl Config {
 
     /// What this configuration asks for that this version does not do; to be said at every start.
     pub fn unheeded(&self) -> Vec<String> {
-        let of = |camera: &Camera| {
-            let zones = (!camera.zones.is_empty()).then(|| {
-                format!(
-                    "camera `{}`: zones are checked but not acted upon yet: objects count anywhere",
-                    camera.name
-                )
-            });
-            let masks = (!camera.privacy_masks.is_empty()).then(|| {
-                format!(
-                    "camera `{}`: privacy masks are NOT applied yet: what they cover is looked at",
-                    camera.name
-                )
-            });
-            [zones, masks]
+        let zoned = self.cameras.iter().filter(|camera| !camera.zones.is_empty());
+        let say = |camera: &Camera| {
+            format!(
+                "camera `{}`: zones are checked but not acted upon yet: objects count anywhere",
+                camera.name
+            )
         };
-        self.cameras.iter().flat_map(of).flatten().collect()
+        zoned.map(say).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::clock::{Clock, Moment};
 use crate::detector::{self, ClassThresholds, Detection, Detector, Timing};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
-use crate::vision::{self, Prepared, Preprocessor, Tensor};
+use crate::vision::{self, Mask, Prepared, Preprocessor, Tensor};
 
 /// One camera, as the inference thread sees it.
 pub struct Lane {
@@ -18,6 +18,8 @@ pub struct Lane {
     pub camera: Arc<Camera>,
     /// What counts as seen.
     pub thresholds: ClassThresholds,
+    /// What nobody shall see.
+    pub mask: Mask,
     /// No more looks a second than this.
     pub max_fps: f32,
 }
@@ -51,7 +53,7 @@ pub struct Seen<'a> {
 /// # Errors
 /// When the model itself fails: nothing that is published from then on could be trusted.
 pub fn run(
-    lanes: &[Lane],
+    lanes: &mut [Lane],
     detector: &mut Detector,
     clock: &dyn Clock,
     wake: &Wake,
@@ -74,6 +76,7 @@ pub fn run(
         let frame = &frames[lane];
         let outcome = match preprocessor.prepare(frame, &mut tensor) {
             Ok(prepared) => {
+                lanes[lane].mask.apply(&mut tensor, &prepared.letterbox);
                 let thresholds = &lanes[lane].thresholds;
                 let timing = detector.detect(&tensor, &prepared.letterbox, thresholds, &mut detections)?;
                 Ok(Seen { prepared, timing, detections: &detections })

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::detector::{self, Detector, UnknownLabel};
 use crate::mqtt::stdout::Lines;
 use crate::mqtt::{self, Client, Message, Publisher, Sink, Topics};
+use crate::vision::Mask;
 
 mod background;
 pub mod host;
@@ -142,9 +143,14 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
             Arc::clone(&clock),
             Arc::new(move || ring.ring()),
         );
-        Lane { camera: Arc::new(thread), thresholds, max_fps: camera.max_fps }
+        Lane {
+            camera: Arc::new(thread),
+            thresholds,
+            mask: Mask::new(camera.privacy_masks.clone()),
+            max_fps: camera.max_fps,
+        }
     });
-    let lanes: Vec<Lane> = lanes.collect();
+    let mut lanes: Vec<Lane> = lanes.collect();
     let cameras: Vec<Arc<Camera>> = lanes.iter().map(|lane| Arc::clone(&lane.camera)).collect();
     let reporter = Arc::new(Reporter::new(
         &config,
@@ -159,7 +165,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let inference: JoinHandle<()> = {
         let (wake, reporter, clock) = (Arc::clone(&wake), Arc::clone(&reporter), Arc::clone(&clock));
         std::thread::Builder::new().name("inference".to_owned()).spawn(move || {
-            let result = inference::run(&lanes, &mut detector, clock.as_ref(), &wake, |look| {
+            let result = inference::run(&mut lanes, &mut detector, clock.as_ref(), &wake, |look| {
                 reporter.look(look, clock.as_ref());
             });
             // The daemon may have gone already; then nobody has to be told.

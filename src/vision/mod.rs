@@ -4,6 +4,7 @@ mod axis;
 mod colour;
 mod error;
 mod jpeg;
+mod mask;
 mod orient;
 pub mod picture;
 mod prepare;
@@ -11,6 +12,7 @@ mod resample;
 mod rows;
 
 pub use error::{Error, ErrorKind};
+pub use mask::Mask;
 pub use prepare::{Prepared, Preprocessor};
 
 use crate::geometry::{BBox, Size};
