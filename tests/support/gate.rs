@@ -1,0 +1,83 @@
+//! A way to a port that can be shut, so that a test decides when a client and its broker see each other.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Forwards connections while it is open; while it is shut it accepts and hangs up at once.
+pub struct Gate {
+    /// The port to connect to.
+    pub port: u16,
+    state: Arc<State>,
+}
+
+struct State {
+    open: AtomicBool,
+    accepted: AtomicUsize,
+    connections: Mutex<Vec<TcpStream>>,
+}
+
+impl Gate {
+    /// A gate to a port on the loopback.
+    pub fn to(target: u16, open: bool) -> Gate {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State {
+            open: AtomicBool::new(open),
+            accepted: AtomicUsize::new(0),
+            connections: Mutex::new(Vec::new()),
+        });
+        let theirs = Arc::clone(&state);
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                theirs.accepted.fetch_add(1, Ordering::SeqCst);
+                if !theirs.open.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else { continue };
+                let mut connections = theirs.connections.lock().unwrap();
+                connections.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+                forward(client.try_clone().unwrap(), server.try_clone().unwrap());
+                forward(server, client);
+            }
+        });
+        Gate { port, state }
+    }
+
+    /// Lets new connections through.
+    pub fn open(&self) {
+        self.state.open.store(true, Ordering::SeqCst);
+    }
+
+    /// Hangs up on new connections.
+    pub fn shut(&self) {
+        self.state.open.store(false, Ordering::SeqCst);
+    }
+
+    /// Cuts the connections there are, without a word to either side.
+    pub fn cut(&self) {
+        for connection in self.state.connections.lock().unwrap().drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// How many connections came so far.
+    pub fn accepted(&self) -> usize {
+        self.state.accepted.load(Ordering::SeqCst)
+    }
+}
+
+fn forward(mut from: TcpStream, mut to: TcpStream) {
+    thread::spawn(move || {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(n) = from.read(&mut buffer) {
+            if n == 0 || to.write_all(&buffer[..n]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+        let _ = from.shutdown(Shutdown::Both);
+    });
+}

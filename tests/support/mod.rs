@@ -1,0 +1,6 @@
+//! What several integration tests need.
+#![allow(dead_code, clippy::unwrap_used)]
+
+pub mod certificates;
+pub mod gate;
+pub mod mosquitto;
