@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+mod cameras;
 mod check;
 pub mod completions;
 pub mod man;
@@ -74,6 +75,8 @@ enum Command {
     Run(run::Args),
     /// Check a configuration: every mistake at once, with line and caret
     Check(check::Args),
+    /// List the video devices, what they offer, and why one can't be used
+    Cameras(cameras::Args),
     /// Print the JSON Schema of the configuration or of a message
     Schema(schema::Args),
     /// Print a completion script for a shell
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        Command::Cameras(args) => cameras::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use v4l::FourCC;
 use v4l::v4l_sys as raw;
@@ -11,9 +12,10 @@ use super::layout::{is_raw_sensor, meaning};
 use super::nodes::{self, Node, Roots};
 use super::resolve::open_node;
 use super::sys::{self, Capability, Kind};
-use crate::capture::negotiate::{Offer, Rates, Sizes};
-use crate::capture::{Error, ErrorKind};
+use crate::capture::negotiate::{Choice, Offer, Rates, Sizes, choose};
+use crate::capture::{Error, ErrorKind, Request};
 use crate::frame::PixelFormat;
+use crate::geometry::Size;
 
 /// Everything that is known of a video node.
 #[derive(Debug)]
@@ -32,6 +34,16 @@ pub struct Report {
     pub holders: Vec<Holder>,
     /// Whether it can be used as a camera.
     pub verdict: Result<(), Error>,
+}
+
+impl Report {
+    /// What would be asked of the device where the configuration asks for nothing; `model` is the detector's input size.
+    pub fn choice(&self, model: Size) -> Option<Choice> {
+        self.verdict.as_ref().ok()?;
+        let offers: Vec<Offer> = offers(&self.formats).into_iter().map(|(_, offer)| offer).collect();
+        let request = Request { size: None, fps: None, format: None, stall_after: Duration::MAX };
+        choose(&offers, &request, model).ok()
+    }
 }
 
 /// A pixel format that a node offers.
