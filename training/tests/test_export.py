@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import json
 
 import numpy as np
 import onnx
@@ -15,6 +16,7 @@ from vigie_training.checkpoint import Weights, load_weights, save_weights
 from vigie_training.data import DataSpec
 from vigie_training.errors import InputError
 from vigie_training.export import RAW_OUTPUTS, build, compare, parse_size
+from vigie_training.golden import drawn_picture
 from vigie_training.network import Detector, NetworkConfig, RawPixels
 from vigie_training.onnx_graph import get_metadata, producers
 from vigie_training.quantization import METHODS, choose_ranges, collect, make_plan, write_qdq
@@ -65,6 +67,18 @@ def test_metadata(raw):
     assert ast.literal_eval(meta["imgsz"]) == [64, 128]
     assert meta["task"] == "detect" and meta["stride"] == "32"
     assert meta["vigie.layout"] == "raw" and meta["vigie.reg_max"] == "16" and meta["vigie.version"]
+
+
+def test_golden_outputs_are_those_of_the_drawn_picture(raw):
+    pixels = drawn_picture(320, 320)
+    # The same figures stand in the daemon's test of its own drawing.
+    assert pixels[0, 0].tolist() == [0, 0, 0] and pixels[3, 17].tolist() == [58, 69, 80] and pixels[319, 319].tolist() == [243, 156, 70]
+    assert int(pixels.astype(int).sum()) == 38_938_720
+    golden = json.loads(get_metadata(raw)["vigie.golden"])
+    outputs = run(raw, np.ascontiguousarray(drawn_picture(64, 128).transpose(2, 0, 1)[None]))
+    assert golden["size"] == [64, 128] and len(golden["boxes"]) == len(golden["classes"]) == 256
+    boxes = np.concatenate([o.ravel() for o in outputs[0::2]])
+    assert golden["boxes"][3] == pytest.approx(float(boxes[7 * boxes.size // 512]), rel=1e-4)
 
 
 def test_no_tensor_has_more_than_four_axes(raw):
