@@ -90,7 +90,7 @@ def test_an_export_that_differs_is_refused(raw):
     bias = next(i for i in wrong.graph.initializer if i.name.endswith("head.cls.0.2.bias"))
     bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + 0.1, bias.name))
     x = np.zeros((1, 3, 64, 128), np.uint8)
-    with pytest.raises(InputError, match="output cls8 differs from PyTorch by up to 0.1"):
+    with pytest.raises(InputError, match=r"output cls8 differs from PyTorch by up to 0.1"):
         compare(wrong, x, run(raw, x), "raw")
 
 

@@ -121,6 +121,7 @@ def main() -> None:
 
 
 def export(args: argparse.Namespace) -> None:
+    """Everything between the arguments and the files."""
     if not args.out and not args.weights:
         raise InputError("nothing to write", "give --out FILE.onnx, --weights FILE.safetensors, or both")
     size = parse_size(args.size)

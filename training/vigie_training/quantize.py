@@ -88,6 +88,7 @@ def main() -> None:
 
 
 def quantize(args: argparse.Namespace) -> None:
+    """Everything between the arguments and the file."""
     if not Path(args.model).is_file():
         raise InputError(f"no model at {args.model}", "make one with vigie-export")
     start = time.perf_counter()
