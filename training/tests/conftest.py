@@ -91,6 +91,11 @@ def shaken(model: torch.nn.Module) -> torch.nn.Module:
     generator = torch.Generator().manual_seed(7)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            for tensor, low, high in ((module.running_mean, -0.5, 0.5), (module.running_var, 0.5, 2), (module.weight, 0.5, 1.5), (module.bias, -0.3, 0.3)):
+            for tensor, low, high in (
+                (module.running_mean, -0.5, 0.5),
+                (module.running_var, 0.5, 2),
+                (module.weight, 0.5, 1.5),
+                (module.bias, -0.3, 0.3),
+            ):
                 tensor.data.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
     return model.eval()

@@ -56,7 +56,7 @@ def test_boxes_outside_the_picture_are_refused_or_cut(coco, tmp_path):
 
 def test_missing_pictures_are_named(coco, tmp_path):
     spec = changed(coco, tmp_path, lambda raw: raw["images"][2].update(file_name="gone.png"))
-    with pytest.raises(InputError, match="image gone.png is not in val-000.tar"):
+    with pytest.raises(InputError, match=r"image gone.png is not in val-000.tar"):
         spec.read("val")
 
 

@@ -102,7 +102,7 @@ def test_network_files_are_checked(tmp_path):
     assert NetworkConfig.from_dict({"name": "mine", **good}, "test").heads == 4
     with pytest.raises(InputError, match="unknown key 'chanels'"):
         NetworkConfig.from_dict({"name": "mine", "chanels": 1, **good}, "test")
-    with pytest.raises(InputError, match="dims = .* is not 3 positive integers"):
+    with pytest.raises(InputError, match=r"dims = .* is not 3 positive integers"):
         NetworkConfig.from_dict({"name": "mine", **good, "dims": [64, 80]}, "test")
     with pytest.raises(InputError, match="neither a preset nor a file"):
         NetworkConfig.load("xxl")

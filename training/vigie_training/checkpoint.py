@@ -1,7 +1,6 @@
 """Reads and writes weights: `.pt` checkpoints of a training run, and `.safetensors` with the averaged weights alone."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +61,7 @@ def _load_safetensors(path: Path) -> Weights:
     try:
         with safe_open(path, framework="pt") as file:
             meta = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except Exception as error:
         raise InputError(f"{path} is not a safetensors file: {error}") from error
     if "vigie" not in meta:
@@ -99,6 +98,6 @@ class replacing:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         if kind is None:
-            os.replace(self.temporary, self.path)
+            self.temporary.replace(self.path)
         else:
             self.temporary.unlink(missing_ok=True)

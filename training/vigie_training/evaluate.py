@@ -1,7 +1,7 @@
 """Measures a detector on labelled pictures: COCO's mean average precision, for each class and by size.
 
-    vigie-evaluate models/vigie-xxs-320-int8.onnx --data data.yaml
-    vigie-evaluate runs/a/best.pt --data data.yaml --size 416 --json scores.json --sheet sheet.jpg
+vigie-evaluate models/vigie-xxs-320-int8.onnx --data data.yaml
+vigie-evaluate runs/a/best.pt --data data.yaml --size 416 --json scores.json --sheet sheet.jpg
 """
 
 import argparse
@@ -67,6 +67,7 @@ def main() -> None:
 
 
 def command(args: argparse.Namespace) -> None:
+    """Everything between the arguments and the files."""
     # Imported late: PyTorch takes seconds to load and a mistyped path shouldn't wait for it.
     from .export import parse_size
     from .predictor import load_predictor

@@ -22,6 +22,7 @@ import torch
 from . import __version__
 from .checkpoint import Weights, load_weights, replacing, save_weights
 from .errors import InputError, run_command
+from .golden import add_golden
 from .network import STRIDES, RawPixels, Stock, fold_batch_norms
 from .onnx_graph import set_metadata, tidy
 
@@ -81,6 +82,7 @@ def build(weights: Weights, size: tuple[int, int], layout: str) -> onnx.ModelPro
     onnx.checker.check_model(model, full_check=True)
     wanted = wanted if isinstance(wanted, tuple) else (wanted,)
     compare(model, example.numpy(), [w.numpy() for w in wanted], layout)
+    add_golden(model)
     return model
 
 
@@ -119,6 +121,7 @@ def main() -> None:
 
 
 def export(args: argparse.Namespace) -> None:
+    """Everything between the arguments and the files."""
     if not args.out and not args.weights:
         raise InputError("nothing to write", "give --out FILE.onnx, --weights FILE.safetensors, or both")
     size = parse_size(args.size)

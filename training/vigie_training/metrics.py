@@ -88,7 +88,7 @@ def score(split: Split, found: list[Found]) -> Scores:
         for i, n in enumerate(split.names)
         if counts[i]
     }
-    stats = evaluation.stats
+    stats = [float(v) for v in evaluation.stats]
     return Scores(len(split), stats[1], stats[0], *means(classes, ENOUGH), stats[3], stats[4], stats[5], stats[8], classes)
 
 

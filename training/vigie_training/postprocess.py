@@ -6,6 +6,7 @@ from .network.grid import anchor_grid
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Without overflow."""
     return 1 / (1 + np.exp(-np.clip(x, -60, 60)))
 
 

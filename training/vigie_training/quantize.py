@@ -19,6 +19,7 @@ from .data import DataSpec, Split, letterbox
 from .data.pictures import decode
 from .errors import InputError, run_command
 from .export import write_model
+from .golden import add_golden
 from .onnx_graph import get_metadata, set_metadata
 from .quantization import METHODS, Histograms, Plan, choose_ranges, collect, make_plan, write_qdq
 
@@ -42,6 +43,7 @@ def quantized(model: onnx.ModelProto, plan: Plan, found: Histograms, method: str
     result = write_qdq(model, plan, choose_ranges(plan, found, method), symmetric)
     made = {"vigie.quantization": f"qdq s8 per-channel, {method}, {'symmetric' if symmetric else 'asymmetric'}, {plan.style}"}
     set_metadata(result, get_metadata(model) | made)
+    add_golden(result)
     return result
 
 
@@ -86,6 +88,7 @@ def main() -> None:
 
 
 def quantize(args: argparse.Namespace) -> None:
+    """Everything between the arguments and the file."""
     if not Path(args.model).is_file():
         raise InputError(f"no model at {args.model}", "make one with vigie-export")
     start = time.perf_counter()

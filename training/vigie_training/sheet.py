@@ -21,7 +21,7 @@ def colour(index: int) -> tuple[int, int, int]:
 
 def draw(cell: np.ndarray, box: np.ndarray, rgb: tuple[int, int, int], text: str = "", width: int = 2) -> None:
     """A box and its label, in place."""
-    x0, y0, x1, y1 = (int(round(float(v))) for v in box)
+    x0, y0, x1, y1 = (round(float(v)) for v in box)
     cv2.rectangle(cell, (x0, y0), (x1, y1), rgb, width, cv2.LINE_AA)
     if not text:
         return
@@ -44,6 +44,7 @@ def tile(cells: list[np.ndarray], columns: int) -> np.ndarray:
 
 
 def save(path: str | Path, page: np.ndarray) -> None:
+    """As JPEG or PNG, by the name."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), cv2.cvtColor(page, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
 

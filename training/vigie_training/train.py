@@ -53,6 +53,7 @@ def new_model(args: argparse.Namespace, names: list[str]) -> Detector:
 
 
 def parser() -> argparse.ArgumentParser:
+    """An option for every setting."""
     p = argparse.ArgumentParser(prog="vigie-train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     defaults = Settings()
     p.add_argument("--data", required=True, help="data.yaml, or a folder with train.json and val.json")
@@ -85,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
+    """The run's settings, checked."""
     values = vars(args)
     recipe = {f.name: tuple(v) if isinstance(v := values[f.name], list) else v for f in fields(Recipe)}
     settings = Settings.from_dict(values | {"recipe": Recipe(**recipe)})
@@ -103,6 +105,7 @@ def main() -> None:
 
 
 def train(args: argparse.Namespace) -> None:
+    """Everything between the arguments and the run's folder."""
     settings, folder = settings_of(args), Path(args.out)
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch sees no GPU", "nvidia-smi shows whether there is one; else --device cpu")
@@ -119,7 +122,8 @@ def train(args: argparse.Namespace) -> None:
     if len(split) < settings.batch:
         settings = replace(settings, batch=max(2, len(split)))
     pictures = PictureCache(split.records, CACHE_SIDE, int(args.cache_gib * 2**30), max(2, workers))
-    print(f"train: {len(split)} pictures, {split.object_counts().sum()} objects; val: {len(val)}; {len(spec.names)} classes; {pictures.bytes >> 20} MiB cached")
+    objects = split.object_counts().sum()
+    print(f"train: {len(split)} pictures, {objects} objects, {pictures.bytes >> 20} MiB cached; val: {len(val)}; {len(spec.names)} classes")
 
     trainer = Trainer(new_model(args, spec.names), spec.names, Augmenter(split, pictures, settings.recipe), settings, folder, args.device, workers)
     if trainer.resume():

@@ -1,9 +1,9 @@
 """`data.yaml`: which pictures are for training, which for validation, and what the classes are called.
 
-    path: ../dataset            # optional; relative to this file
-    train: images/train         # a folder, a text file of paths, a COCO .json, or a list of these
-    val: [val.json, val2.json]
-    names: [person, car]        # or {0: person, 1: car}; with COCO files it may be left out, or choose some of their classes
+path: ../dataset            # optional; relative to this file
+train: images/train         # a folder, a text file of paths, a COCO .json, or a list of these
+val: [val.json, val2.json]
+names: [person, car]        # or {0: person, 1: car}; with COCO files it may be left out, or choose some of their classes
 """
 
 from dataclasses import dataclass

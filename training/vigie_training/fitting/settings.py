@@ -1,6 +1,6 @@
 """Everything that decides how a run goes."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 from ..data.augment import Recipe
 
@@ -22,7 +22,7 @@ class Settings:
     warmup_steps: int = 300
     ema: float = 0.999
     clip_gradient: float = 10.0
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
     no_mosaic_last: float = 0.12
     """Share of the run at its end without mosaics, so that it ends on pictures as they are."""
     repeat_threshold: float = 0.05

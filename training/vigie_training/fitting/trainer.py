@@ -102,7 +102,9 @@ class Trainer:
         model: nn.Module = torch.compile(self.model) if self.settings.compile else self.model
         means = _Means()
         saved = time.monotonic()
-        bar = tqdm(total=100, desc="training", disable=None if progress_bar else True, bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} {postfix}")
+        bar = tqdm(
+            total=100, desc="training", disable=None if progress_bar else True, bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} {postfix}"
+        )
         with _stop_signals() as stopped, contextlib.closing(prefetch(self.batch_of, self.step, self.workers)) as batches, bar:
             while self.progress < 1 and not stopped:
                 tick = time.monotonic()

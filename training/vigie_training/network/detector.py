@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .blocks import C2f, ConvBN, SPPF
+from .blocks import SPPF, C2f, ConvBN
 from .config import NetworkConfig
 from .grid import STRIDES, anchor_grid
 from .mobilevit import Backbone

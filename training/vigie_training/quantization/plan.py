@@ -43,7 +43,9 @@ def make_plan(model: ModelProto, style: str = "fused", shared_concat: bool = Tru
     weighted = {n.name for n in nodes}
     nodes += [n for n in model.graph.node if n.op_type in MOVERS and _feeds(n, weighted, readers)]
     if style == "every-op":
-        nodes += [n for n in model.graph.node if n.op_type in ELEMENTWISE and _behind(n, weighted, makers, constants) and _feeds(n, weighted, readers)]
+        nodes += [
+            n for n in model.graph.node if n.op_type in ELEMENTWISE and _behind(n, weighted, makers, constants) and _feeds(n, weighted, readers)
+        ]
     order = {n.name: i for i, n in enumerate(model.graph.node)}
     nodes.sort(key=lambda n: order[n.name])
 

@@ -69,6 +69,7 @@ def choose_ranges(plan: Plan, found: Histograms, method: str) -> dict[str, Range
 
 
 def minmax(low: float, high: float, counts: np.ndarray) -> Range:
+    """All that was seen."""
     return low, high
 
 

@@ -1,0 +1,106 @@
+"""The four commands one after the other, as a user runs them, and what they say when something is wrong."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+TINY = "channels: [8, 8, 8, 16, 16, 16]\ndims: [16, 16, 16]\ndepths: [1, 1, 1]\nexpand: 2\nneck: [16, 24, 32]\nreg_max: 8\n"
+
+
+def command(module: str, *args: object, fails: bool = False) -> str:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", f"vigie_training.{module}", *map(str, args)], cwd=Path(__file__).parents[1], env=environment, text=True,
+        capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode == 2) if fails else (done.returncode == 0), done.stdout + done.stderr
+    return done.stderr if fails else done.stdout
+
+
+@pytest.fixture(scope="module")
+def run(coco, tmp_path_factory) -> Path:
+    """A short run of a tiny network."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "tiny.yaml").write_text(TINY)
+    command("train", *training(coco, folder, steps=100))
+    return folder
+
+
+def training(coco, folder, steps, size=128):
+    # 24 pictures at 8 a batch are 2 steps an epoch; no colour change, since colour is all that these objects have.
+    return [
+        "--data", coco, "--network", folder / "tiny.yaml", "--out", folder / "out", "--epochs", steps / 2, "--stages", size, "--batch", 8,
+        "--lr", 0.005, "--warmup-steps", 20, "--ema", 0.95, "--evaluations", 2, "--threads", 1, "--repeat-threshold", 0,
+    ]  # fmt: skip
+
+
+def test_training_learns_and_leaves_its_record(run):
+    out = run / "out"
+    rows = list(csv.DictReader(open(out / "log.csv")))
+    assert [int(r["step"]) for r in rows] == [50, 100]
+    assert float(rows[-1]["loss"]) < 0.7 * float(rows[0]["loss"])
+    scores = [json.loads(line) for line in (out / "evaluations.jsonl").read_text().splitlines()]
+    assert len(scores) == 2 and scores[-1]["map50"] > 0.3
+    for name in ("last.pt", "best.pt", "settings.yaml", "batch.jpg", "predictions.jpg", "curves.png"):
+        assert (out / name).stat().st_size > 0
+
+
+def test_the_way_from_weights_to_int8(run, coco):
+    best, fp32, int8 = run / "out/best.pt", run / "fp32.onnx", run / "int8.onnx"
+    command("export", best, "--out", fp32, "--size", 128, "--weights", run / "w.safetensors")
+    command("export", run / "w.safetensors", "--out", run / "stock.onnx", "--size", 128, "--layout", "stock")
+    assert "convolutions and" in command("quantize", fp32, "--data", coco, "--out", int8, "--pictures", 8)
+    scores = {}
+    for model in (best, fp32, run / "stock.onnx", int8):
+        size = ["--size", 128] if model.suffix == ".pt" else []
+        command("evaluate", model, "--data", coco, "--json", run / "scores.json", "--sheet", run / "sheet.jpg", *size)
+        scores[model.name] = json.loads((run / "scores.json").read_text())["map50_95"]
+    assert scores["best.pt"] == pytest.approx(scores["fp32.onnx"], abs=1e-3)
+    assert scores["stock.onnx"] == pytest.approx(scores["fp32.onnx"], abs=1e-3)
+    assert scores["int8.onnx"] == pytest.approx(scores["fp32.onnx"], abs=0.05)
+    assert (run / "sheet.jpg").stat().st_size > 5000
+
+
+def test_a_killed_run_goes_on_where_it_was(coco, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    arguments = [sys.executable, "-m", "vigie_training.train", *map(str, training(coco, tmp_path, steps=4000, size=64))]
+    killed = subprocess.Popen(arguments, cwd=Path(__file__).parents[1], env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True)
+    log = tmp_path / "out/log.csv"
+    for _ in range(600):
+        if log.is_file() and len(log.read_text().splitlines()) > 1:
+            break
+        time.sleep(0.1)
+    killed.send_signal(signal.SIGTERM)
+    output, _ = killed.communicate(timeout=60)
+    stopped = int(re.search(r"stopped at step (\d+)", output)[1])
+    assert killed.returncode == 0 and stopped >= 50
+    state = torch.load(tmp_path / "out/last.pt", weights_only=True)
+    assert state["step"] == stopped
+    output = command("train", *training(coco, tmp_path, steps=stopped + 5, size=64))
+    assert f"going on from step {stopped}" in output and "done" in output
+    assert torch.load(tmp_path / "out/last.pt", weights_only=True)["step"] == stopped + 5
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["train", "--data", "nowhere", "--out", "x"], "no data set at nowhere"),
+        (["train", "--data", "COCO", "--out", "x", "--stages", "300"], "stages '300' are not SIZE:UNTIL pairs"),
+        (["train", "--data", "COCO", "--out", "x", "--network", "xxl"], "network 'xxl' is neither a preset nor a file"),
+        (["evaluate", "missing.onnx", "--data", "COCO"], "no model at missing.onnx"),
+        (["export", "missing.pt", "--out", "x.onnx"], "no weights at missing.pt"),
+        (["quantize", "missing.onnx", "--data", "COCO", "--out", "x.onnx"], "no model at missing.onnx"),
+    ],
+)
+def test_mistakes_are_explained(coco, arguments, message):
+    output = command(*[coco if a == "COCO" else a for a in arguments], fails=True)
+    assert message in output and "Traceback" not in output
