@@ -4,7 +4,7 @@ use std::fmt;
 
 use miette::{Diagnostic, NamedSource, SourceCode};
 
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::text;
 
 /// How many problems are shown; a file with more is no configuration at all.
@@ -22,15 +22,16 @@ pub struct Error {
 
 impl Error {
     /// The problems of a text, in the order of their places.
-    pub(super) fn of_text(name: &str, content: &str, mut problems: Vec<Problem>) -> Error {
-        let total = problems.len();
+    pub(super) fn of_text(name: &str, content: &str, problems: Problems) -> Error {
+        let (mut problems, total) = problems.into_parts();
         problems.sort_by_key(|problem| problem.start().unwrap_or(0));
         problems.truncate(SHOWN);
-        for problem in &mut problems {
+        let locate = |problem: Problem| {
             let position = problem.start().map(|start| text::position(content, start));
             let quotable = problem.spans().all(|span| text::quotable(content, span));
-            problem.locate(position, quotable);
-        }
+            problem.at(position, quotable)
+        };
+        let problems = problems.into_iter().map(locate).collect();
         Error { name: name.to_owned(), source: Some(text::quoted(name, content)), problems, total }
     }
 

@@ -19,6 +19,7 @@ mod text;
 mod validate;
 mod value;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -107,8 +108,8 @@ impl Config {
         match text::read(path) {
             Ok(text) => Config::parse(&name, &text),
             Err(error) => {
-                let problem = Problem::new(Kind::File, "", format!("{name} {error}"));
-                Err(Error::of_file(&name, problem.hint(error.hint())))
+                let problem = Problem::new(Kind::File, "", format!("{name} {error}")).hint(error.hint());
+                Err(Error::of_file(&name, problem.at(error.position(), false)))
             }
         }
     }
@@ -140,41 +141,39 @@ impl Config {
 }
 
 /// The whole way from the text to the configuration, with all that it depends on in its arguments.
-fn parse_in(around: &Surroundings, text: &str) -> Result<Config, Vec<Problem>> {
+fn parse_in(around: &Surroundings, text: &str) -> Result<Config, Problems> {
     let mut problems = Problems::default();
     let (document, errors) = DeTable::parse_recoverable(text);
     let (has_camera, span) = (document.get_ref().contains_key("camera"), document.span());
     let file = raw::File::read(&Spanned::new(span, DeValue::Table(document.into_inner())), "", &mut problems);
     if !errors.is_empty() {
-        return Err(syntax_problems(text, &errors, problems.into_vec()));
+        return Err(syntax_problems(text, &errors, problems));
     }
     if !has_camera {
         problems.add(validate::no_camera());
     }
     let config = file.and_then(|file| validate::config(&file, around, &mut problems));
-    match (config, problems.into_vec()) {
-        (Some(config), problems) if problems.is_empty() => Ok(config),
-        (_, problems) => Err(problems),
-    }
+    config.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
 /// The syntax errors, and of the other problems those that are not likely to follow from them: what stands on a broken
 /// line was not read, and what is missing may have been lost.
-fn syntax_problems(text: &str, errors: &[toml::de::Error], problems: Vec<Problem>) -> Vec<Problem> {
-    let line = |byte: usize| text::position(text, byte).0;
-    let syntax = |error: &toml::de::Error| {
-        let span = error.span().unwrap_or(0..0);
-        Problem::new(Kind::Syntax, "", error.message()).label(span, "here")
-    };
-    let mut all: Vec<Problem> = errors.iter().take(MAX_SYNTAX_ERRORS).map(syntax).collect();
-    let broken: Vec<usize> = all.iter().filter_map(Problem::start).map(line).collect();
+fn syntax_problems(text: &str, errors: &[toml::de::Error], others: Problems) -> Problems {
+    let newlines: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+    let line = |byte: usize| newlines.partition_point(|newline| *newline < byte);
+    let span = |error: &toml::de::Error| error.span().unwrap_or(0..0);
+    let broken: HashSet<usize> = errors.iter().map(|error| line(span(error).start)).collect();
+    let mut problems = Problems::default();
+    for error in errors {
+        problems.add(Problem::new(Kind::Syntax, "", error.message()).label(span(error), "here"));
+    }
     let stands_alone = |problem: &Problem| {
         problem.kind() != Kind::MissingKey
             && problem.start().is_some_and(|start| !broken.contains(&line(start)))
     };
-    all.extend(problems.into_iter().take(MAX_SYNTAX_ERRORS).filter(stands_alone));
-    all
+    others.into_parts().0.into_iter().filter(stands_alone).for_each(|problem| problems.add(problem));
+    problems
 }
 
-/// A text with more syntax errors is not TOML at all; each costs time with the length of the text.
-const MAX_SYNTAX_ERRORS: usize = 100;
+#[cfg(test)]
+mod tests;

@@ -121,9 +121,9 @@ impl Problem {
         self.labels.iter().map(|(span, _)| span)
     }
 
-    pub(super) fn locate(&mut self, position: Option<(usize, usize)>, quotable: bool) {
-        self.position = position;
-        self.quotable = quotable;
+    /// Says where that is in lines and columns, and whether the text there is fit to be shown.
+    pub(super) fn at(self, position: Option<(usize, usize)>, quotable: bool) -> Problem {
+        Problem { position, quotable, ..self }
     }
 }
 
@@ -161,19 +161,35 @@ impl Diagnostic for Problem {
 
 /// The problems found so far. Reading goes on after each, so that all of them are told at once.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<Problem>);
+pub(super) struct Problems {
+    found: Vec<Problem>,
+    more: usize,
+}
 
 impl Problems {
+    /// The most that are kept; the rest is counted. Nobody reads so many, and noise has them by the hundred thousand.
+    const MOST: usize = 500;
+
     pub(super) fn add(&mut self, problem: Problem) {
-        self.0.push(problem);
+        if self.found.len() < Problems::MOST {
+            self.found.push(problem);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
     }
 
     /// Whether there is a problem with that key or with something in it; then what follows from it needs no words.
     pub(super) fn touch(&self, path: &str) -> bool {
-        self.0.iter().any(|problem| problem.path.starts_with(path))
+        self.found.iter().any(|problem| problem.path.starts_with(path))
     }
 
-    pub(super) fn into_vec(self) -> Vec<Problem> {
-        self.0
+    /// Those that were kept, and how many there are in all.
+    pub(super) fn into_parts(self) -> (Vec<Problem>, usize) {
+        let total = self.found.len() + self.more;
+        (self.found, total)
     }
 }

@@ -73,6 +73,9 @@ impl<T: Read> Read for Located<T> {
     }
 }
 
+/// The most entries of a list; what is compared each with each needs a bound.
+const MOST_ENTRIES: usize = 1000;
+
 /// A list in which each entry has its place. One that cannot be read is left out: the problem is written down.
 impl<T: Read> Read for Vec<Located<T>> {
     fn expects() -> Cow<'static, str> {
@@ -81,6 +84,10 @@ impl<T: Read> Read for Vec<Located<T>> {
 
     fn read(node: Node<'_, '_>, path: &str, problems: &mut Problems) -> Option<Self> {
         let DeValue::Array(entries) = node.get_ref() else { return wrong_type::<Self>(node, path, problems) };
+        if entries.len() > MOST_ENTRIES {
+            let message = format!("has {} entries; {MOST_ENTRIES} is the most", entries.len());
+            return bad_value(node, path, problems, message);
+        }
         let entry = |(index, entry)| Located::read(entry, &format!("{path}[{index}]"), problems);
         Some(entries.iter().enumerate().filter_map(entry).collect())
     }

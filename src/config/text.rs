@@ -22,11 +22,19 @@ pub(super) enum ReadError {
     Io(#[from] io::Error),
     #[error("is larger than {} MiB, the most that a configuration file may have", MAX_BYTES >> 20)]
     TooLarge,
-    #[error("is not UTF-8 text: byte 0x{byte:02x} at line {line}, column {column}")]
-    NotUtf8 { byte: u8, line: usize, column: usize },
+    #[error("is not UTF-8 text: there is the byte 0x{byte:02x}")]
+    NotUtf8 { byte: u8, position: (usize, usize) },
 }
 
 impl ReadError {
+    /// Line and column, where there is one.
+    pub(super) fn position(&self) -> Option<(usize, usize)> {
+        match self {
+            ReadError::NotUtf8 { position, .. } => Some(*position),
+            _ => None,
+        }
+    }
+
     pub(super) fn hint(&self) -> &'static str {
         match self {
             ReadError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -52,8 +60,7 @@ pub(super) fn read(path: &Path) -> Result<String, ReadError> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let good = String::from_utf8_lossy(&error.as_bytes()[..valid]);
-        let (line, column) = position(&good, valid);
-        ReadError::NotUtf8 { byte: error.as_bytes()[valid], line, column }
+        ReadError::NotUtf8 { byte: error.as_bytes()[valid], position: position(&good, valid) }
     })
 }
 

@@ -148,7 +148,7 @@ fn stall_after(raw: &raw::Camera, source: Option<&SourceSpec>, problems: &mut Pr
         None => None,
     };
     let period =
-        fps.map_or(Duration::ZERO, |fps| Duration::from_millis((1000.0 / f64::from(fps)).ceil() as u64));
+        fps.map_or(Duration::ZERO, |fps| Duration::from_millis((1000.0 / f64::from(fps)).round() as u64));
     match &raw.stall_after {
         Some(given) if given.value.0 <= period => {
             let message =

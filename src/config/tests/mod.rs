@@ -1,0 +1,357 @@
+//! The whole way from text to configuration, in surroundings that the test makes.
+
+mod wrong;
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::capture::{DeviceMatcher, Request, SourceSpec};
+use crate::frame::PixelFormat;
+use crate::geometry::Size;
+use crate::mqtt::Secret;
+
+/// The documented default configuration.
+const DOCUMENTED: &str = include_str!("../../../config/vigie.toml");
+
+/// A folder with a model, a password and what else a configuration may name, and the surroundings that it makes.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let certificate =
+            rcgen::generate_simple_self_signed(["broker.lan".to_owned()]).expect("a certificate");
+        let files = [
+            (MODEL_FILE, "not looked into here".to_owned()),
+            ("password", "secret\n".to_owned()),
+            ("empty", "\n".to_owned()),
+            ("ca.pem", certificate.cert.pem()),
+            ("key.pem", certificate.signing_key.serialize_pem()),
+            ("clip.avi", String::new()),
+        ];
+        for (name, content) in files {
+            fs::write(folder.path().join(name), content).expect("a written file");
+        }
+        Place { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Parses a text in which `@` stands for the folder.
+    fn parse(&self, text: &str) -> Result<Config, Vec<Problem>> {
+        let folder = self.path().to_path_buf();
+        let around = Surroundings {
+            device: "porch".to_owned(),
+            model_dirs: vec![folder.clone()],
+            credentials: Some(folder.clone()),
+        };
+        let text = text.replace('@', &folder.display().to_string());
+        parse_in(&around, &text)
+            .map_err(|problems| Error::of_text("test", &text, problems).problems().to_vec())
+    }
+
+    /// Parses a text that is right.
+    fn config(&self, text: &str) -> Config {
+        self.parse(text).unwrap_or_else(|problems| panic!("{problems:#?}\nin\n{text}"))
+    }
+
+    /// The problems of a text that is wrong, as `KIND KEY: MESSAGE`.
+    fn problems(&self, text: &str) -> Vec<String> {
+        let problems = self.parse(text).expect_err(text);
+        problems.iter().map(|problem| format!("{} {problem}", problem.kind().name())).collect()
+    }
+}
+
+const CAMERA: &str = "[[camera]]\nname = \"front\"\nsource = { device = \"/dev/video0\" }\n";
+
+#[test]
+fn the_shortest_configuration_has_the_defaults() {
+    let place = Place::new();
+    let config = place.config(CAMERA);
+    assert_eq!(config.device, "porch");
+    assert_eq!(config.mqtt, None);
+    assert_eq!(config.model.path, place.path().join(MODEL_FILE));
+    assert_eq!(config.stats_interval, defaults::STATS_INTERVAL);
+    assert_eq!(config.log, Log { level: LevelFilter::Info, modules: vec![] });
+    let [camera] = &config.cameras[..] else { panic!("one camera") };
+    assert_eq!(camera.source, SourceSpec::Device(DeviceMatcher::Path("/dev/video0".into())));
+    assert_eq!(
+        camera.request,
+        Request { size: None, fps: None, format: None, stall_after: defaults::STALL_AFTER }
+    );
+    assert_eq!((camera.max_fps, camera.detections_max_fps), (defaults::MAX_FPS, 0.0));
+    assert_eq!(camera.thresholds, detector::Thresholds { default: defaults::THRESHOLD, labels: vec![] });
+}
+
+/// Every key at once, none at its default.
+const EVERYTHING: &str = r#"
+    [device]
+    name = "gate"
+    [mqtt]
+    url = "mqtts://[::1]:8884"
+    username = "vigie"
+    password_file = "@/password"
+    prefix = "home/vigie"
+    ca_file = "@/ca.pem"
+    client_cert = "@/ca.pem"
+    client_key = "@/key.pem"
+    client_id = "gate 1"
+    keep_alive = "1m 30s"
+    queue_messages = 0x10
+    queue_bytes = "65 KiB"
+    [model]
+    path = "@/clip.avi"
+    threads = 2
+    names = ["person", "car"]
+    imgsz = [256, 320]
+    nms_iou = 0.7
+    max_detections = 7
+    [detect]
+    max_fps = 0.1
+    thresholds = { "*" = 1, person = 0.4, car = 0.3 }
+    detections_max_fps = 2
+    [stats]
+    interval = "10s"
+    [log]
+    level = "warn"
+    modules = { "vigie::capture" = "debug" }
+    [[camera]]
+    name = "front"
+    source = { usb = "046d:0825", serial = "A1", card = "C920", bus = "usb-0" }
+    size = [1280, 720]
+    fps = 7.5
+    format = "MJPG"
+    stall_after = "500ms"
+    max_fps = 3
+    thresholds = { person = 0.6 }
+    detections_max_fps = 0
+    [[camera.zone]]
+    name = "steps"
+    points = [[0, 0], [640, 0], [640, 360]]
+    unit = "px"
+    labels = ["person"]
+    [[camera.privacy_mask]]
+    points = [[0.8, 0.0], [1.0, 0.0], [1.0, 0.3]]
+    [[camera]]
+    name = "pictures"
+    source = { pictures = "@", fps = 0.01 }
+    [[camera]]
+    name = "clip"
+    source = { clip = "@/clip.avi" }
+    [[camera]]
+    name = "card"
+    size = [64, 48]
+    source = { testcard = true }
+"#;
+
+#[test]
+fn every_key_arrives_where_it_belongs() {
+    let place = Place::new();
+    let config = place.config(EVERYTHING);
+    assert_eq!(config.device, "gate");
+    let mqtt = config.mqtt.as_ref().expect("a broker");
+    assert_eq!((mqtt.host.as_str(), mqtt.port), ("::1", 8884));
+    assert_eq!(mqtt.password, Some(Secret::File(place.path().join("password"))));
+    let tls = mqtt.tls.as_ref().expect("TLS");
+    assert_eq!(tls.client, Some((place.path().join("ca.pem"), place.path().join("key.pem"))));
+    assert_eq!((mqtt.prefix.as_str(), mqtt.client_id.as_str()), ("home/vigie", "gate 1"));
+    assert_eq!(
+        (mqtt.keep_alive, mqtt.queue_messages, mqtt.queue_bytes),
+        (Duration::from_secs(90), 16, 65 << 10)
+    );
+    assert_eq!(config.model.contract.names, Some(vec!["person".to_owned(), "car".to_owned()]));
+    assert_eq!(config.model.contract.imgsz, Some([256, 320]));
+    assert_eq!((config.model.threads, config.model.nms_iou, config.model.max_detections), (2, 0.7, 7));
+    assert_eq!(config.log.modules, [("vigie::capture".to_owned(), LevelFilter::Debug)]);
+    let front = &config.cameras[0];
+    assert_eq!(front.request.size, Some(Size::new(1280, 720)));
+    assert_eq!(front.request.format, Some(PixelFormat::Mjpeg));
+    assert_eq!((front.request.fps, front.request.stall_after), (Some(7.5), Duration::from_millis(500)));
+    let labels = vec![("car".to_owned(), 0.3), ("person".to_owned(), 0.6)];
+    assert_eq!(front.thresholds, detector::Thresholds { default: 1.0, labels }, "merged label by label");
+    assert_eq!((front.max_fps, front.detections_max_fps), (3.0, 0.0));
+    assert_eq!(
+        front.zones[0].polygon.points(),
+        [[0.0, 0.0], [0.5, 0.0], [0.5, 0.5]],
+        "pixels become fractions"
+    );
+    assert_eq!(front.privacy_masks.len(), 1);
+    let pictures = &config.cameras[1];
+    assert_eq!((pictures.max_fps, pictures.detections_max_fps), (0.1, 2.0), "inherited from [detect]");
+    assert_eq!(pictures.request.stall_after, Duration::from_secs(300), "three frame periods");
+    assert_eq!(config.cameras[3].source, SourceSpec::TestCard { fps: defaults::TESTCARD_FPS });
+    assert_eq!(config.unheeded().len(), 2);
+}
+
+#[test]
+fn the_effective_configuration_is_a_file_that_gives_it_again() {
+    let place = Place::new();
+    for text in [CAMERA, EVERYTHING, DOCUMENTED] {
+        let config = place.config(text);
+        let written = config.to_toml();
+        assert_eq!(place.config(&written), config, "{written}");
+        assert!(!written.contains("secret"), "{written}");
+    }
+}
+
+#[test]
+fn the_documented_defaults_are_the_defaults() {
+    let place = Place::new();
+    let is_default =
+        |line: &str| line.starts_with('#') && line[1..].starts_with(|c: char| c.is_ascii_lowercase());
+    let shown: Vec<&str> = DOCUMENTED.lines().filter(|line| is_default(line)).collect();
+    assert!(shown.len() >= 11, "{shown:?}");
+    let uncomment = |line: &str| if is_default(line) { line[1..].to_owned() } else { line.to_owned() };
+    let uncommented = DOCUMENTED.lines().map(uncomment).collect::<Vec<_>>().join("\n");
+    assert_eq!(place.config(&uncommented), place.config(DOCUMENTED));
+}
+
+#[test]
+fn the_documented_examples_are_right_and_every_key_is_documented() {
+    let place = Place::new();
+    let example = |line: &str| {
+        line.strip_prefix("#?")
+            .or(line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase())))
+            .unwrap_or(line)
+            .to_owned()
+    };
+    let drop = |line: &&str| !line.contains("credential =") && !line.starts_with("url =");
+    let text = DOCUMENTED.lines().filter(drop).map(example).collect::<Vec<_>>().join("\n");
+    let text = text.replace("[mqtt]", "[mqtt]\nurl = \"mqtts://localhost\"").replace("/etc/vigie/", "@/");
+    let text = text
+        .replace("mqtt-password", "password")
+        .replace("client.pem", "ca.pem")
+        .replace("client.key", "key.pem");
+    let text = text.replace("/usr/share/vigie/models", "@");
+    place.config(&text);
+    let mut keys = Vec::new();
+    collect_keys(&schema().to_value(), &mut keys);
+    assert!(keys.len() > 40, "{keys:?}");
+    for key in keys {
+        let word =
+            |line: &str| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == key);
+        assert!(DOCUMENTED.lines().any(word), "`{key}` is not in config/vigie.toml");
+    }
+}
+
+fn collect_keys(schema: &serde_json::Value, keys: &mut Vec<String>) {
+    for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
+        keys.push(key.clone());
+        collect_keys(inner, keys);
+        collect_keys(&inner["items"], keys);
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+    let place = Place::new();
+    let text = "titel = 1\ndevice = 1\n[log]\nlevel = 3\n[[camera]]\nname = 1\n[[camera]]\nsorce = 1";
+    let problems = place.parse(text).expect_err("wrong");
+    let told: Vec<_> = problems.iter().map(|p| (p.kind().name(), p.position().expect("a place"))).collect();
+    let expected = [
+        ("unknown-key", (1, 1)),
+        ("wrong-type", (2, 10)),
+        ("wrong-type", (4, 9)),
+        ("missing-key", (5, 1)),
+        ("wrong-type", (6, 8)),
+        ("missing-key", (7, 1)),
+        ("missing-key", (7, 1)),
+        ("unknown-key", (8, 1)),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn syntax_errors_do_not_hide_the_others_and_make_none_up() {
+    let place = Place::new();
+    let text = "[device]\nname = \"a b\"\nnmae = 1\n[mqtt]\nurl = \n[stats]\ninterval 10s\n[[camera]\nname = \"x\"\n";
+    let problems = place.parse(text).expect_err("wrong");
+    let told: Vec<_> = problems.iter().map(|p| (p.kind().name(), p.position().expect("a place").0)).collect();
+    let expected = [("bad-value", 2), ("unknown-key", 3), ("syntax", 5), ("syntax", 7), ("syntax", 8)];
+    assert_eq!(told, expected, "{problems:#?}");
+}
+
+#[test]
+fn a_file_without_a_camera_or_a_model_says_so() {
+    let place = Place::new();
+    assert_eq!(place.problems(""), ["missing-key camera: there is no camera"]);
+    assert_eq!(place.problems("camera = []"), ["missing-key camera: there is no camera"]);
+    fs::remove_file(place.path().join(MODEL_FILE)).expect("a removed file");
+    let expected =
+        format!("file model.path: the shipped model {MODEL_FILE} is not in {}", place.path().display());
+    assert_eq!(place.problems(CAMERA), [expected]);
+}
+
+#[test]
+fn noise_is_refused_soon_and_in_few_words() {
+    let place = Place::new();
+    let noise = |pattern: &str| pattern.repeat(MAX_BYTES as usize / pattern.len());
+    let keys: String = (0..90_000).map(|i| format!("k{i} = 1\n")).collect();
+    let patterns = [
+        "[",
+        "a.",
+        "[[camera]]\n",
+        "[camera.source]\n",
+        "= \n",
+        "\"",
+        "a = [",
+        "{",
+        "x",
+        "\u{1b}[31m",
+        "é = 1\n",
+    ];
+    for text in patterns.map(noise).into_iter().chain([keys]) {
+        let start = std::time::Instant::now();
+        let parsed = Config::parse("noise", &text);
+        let error = parsed.expect_err("noise is no configuration");
+        let shown = format!("{:?}", miette::Report::new(error));
+        assert!(shown.len() < 100_000, "{} bytes about {:.20}", shown.len(), text);
+        assert!(!shown.contains("\u{1b}[31m"));
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?} for {:.20}", start.elapsed(), text);
+    }
+    assert!(place.path().exists());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever happens to the file: a configuration, or problems with a place, or the lack of something.
+    #[test]
+    fn damaged_configurations_are_refused_in_words(
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        drops in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        twice in prop::collection::vec(any::<prop::sample::Index>(), 0..2),
+        source in prop::sample::select(vec![DOCUMENTED, EVERYTHING]),
+    ) {
+        let mut lines: Vec<&str> = source.lines().filter(|line| !line.starts_with("# ")).collect();
+        for index in &drops {
+            lines.remove(index.index(lines.len()));
+        }
+        for index in &twice {
+            lines.push(lines[index.index(lines.len())]);
+        }
+        let mut bytes = lines.join("\n").into_bytes();
+        for (index, byte) in &flips {
+            let at = index.index(bytes.len());
+            bytes[at] = *byte;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if let Err(error) = Config::parse("damaged", &text) {
+            prop_assert!(!error.problems().is_empty());
+            for problem in error.problems() {
+                let lacks = matches!(problem.kind(), Kind::MissingKey | Kind::File);
+                prop_assert!(problem.position().is_some() || lacks, "no place: {problem}");
+                prop_assert!(!problem.message().is_empty());
+            }
+            let shown = format!("{:?}", miette::Report::new(error));
+            prop_assert!(shown.contains("damaged"));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What is wrong, one thing at a time: exactly that is told, and with its place.
+
+use super::{CAMERA, Place};
+
+/// What is put in front of, or into, a configuration that is right otherwise, and the only problem that comes of it.
+const WRONG: &[(&str, &str)] = &[
+    ("titel = 1", "unknown-key unknown key `titel`"),
+    ("[modle]", "unknown-key unknown key `modle`"),
+    (
+        "device = 1",
+        "wrong-type device: expected a table with `name`, as the documentation says, found an integer",
+    ),
+    ("[device]\nname = \"a/b\"", "bad-value device.name: \"a/b\" has '/' in it"),
+    ("[device]\nname = \"\"", "bad-value device.name: has 0 characters"),
+    ("[mqtt]", "missing-key mqtt: `url` is missing"),
+    ("[mqtt]\nurl = \"http://broker\"", "bad-value mqtt.url: the scheme `http` is not supported"),
+    ("[mqtt]\nurl = \"mqtt://\"", "bad-value mqtt.url: the URL has no host"),
+    ("[mqtt]\nurl = \"mqtt://h\"\nprefix = \"a/#\"", "bad-value mqtt.prefix: \"a/#\" has '#' in it"),
+    ("[mqtt]\nurl = \"mqtt://h\"\nprefix = \"a//b\"", "bad-value mqtt.prefix: \"a//b\" has an empty level"),
+    ("[mqtt]\nurl = \"mqtt://h\"\nclient_id = \"\"", "bad-value mqtt.client_id: is empty"),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nkeep_alive = 30",
+        "wrong-type mqtt.keep_alive: expected a duration such as \"500ms\", \"5s\" or \"24h\", from 1s to 18h, found an integer",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nkeep_alive = \"30\"",
+        "bad-value mqtt.keep_alive: \"30\" is no duration: time unit needed, for example 30sec or 30ms",
+    ),
+    ("[mqtt]\nurl = \"mqtt://h\"\nkeep_alive = \"10ms\"", "bad-value mqtt.keep_alive: 10ms is out of range"),
+    ("[mqtt]\nurl = \"mqtt://h\"\nqueue_messages = 0", "bad-value mqtt.queue_messages: 0 is out of range"),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nqueue_bytes = \"99999999999 GiB\"",
+        "bad-value mqtt.queue_bytes: \"99999999999 GiB\" is no size in bytes",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\npassword = \"p\"",
+        "unknown-key mqtt: unknown key `password`",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\npassword_file = \"@/none\"",
+        "file mqtt.password_file: @/none does not exist",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\npassword_file = \"@/empty\"",
+        "file mqtt.password_file: @/empty is empty",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\npassword_file = \"@\"",
+        "file mqtt.password_file: @ is a folder, not a file",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\npassword_file = \"/dev/null\"",
+        "file mqtt.password_file: /dev/null is no regular file",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\npassword_file = \"@/password\"",
+        "conflict mqtt: a password without a user name",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\ncredential = \"none\"",
+        "file mqtt.credential: no such credential: @/none does not exist",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\ncredential = \"../x\"",
+        "bad-value mqtt.credential: `../x` is no credential's name",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\ncredential = \"password\"\npassword_file = \"@/password\"",
+        "conflict mqtt: the password is said to be at two places",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nca_file = \"@/ca.pem\"",
+        "conflict mqtt.ca_file: `ca_file` is for TLS, and the URL asks for none",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtts://h\"\nca_file = \"@/password\"",
+        "file mqtt.ca_file: @/password has no certificate in PEM form (`-----BEGIN CERTIFICATE-----`)",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtts://h\"\nclient_cert = \"@/ca.pem\"",
+        "missing-key mqtt.client_cert: `client_key` is missing: certificate and key go together",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtts://h\"\nclient_cert = \"@/ca.pem\"\nclient_key = \"@/ca.pem\"",
+        "file mqtt.client_key: @/ca.pem has no private key in PEM form: no items found",
+    ),
+    ("[model]\npath = \"@/none.onnx\"", "file model.path: @/none.onnx does not exist"),
+    (
+        "[model]\npath = \"~/m.onnx\"",
+        "bad-value model.path: `~` is a shell's word for the home directory; write the whole path",
+    ),
+    ("[model]\nthreads = -1", "bad-value model.threads: -1 is out of range"),
+    (
+        "[model]\nthreads = 1.5",
+        "wrong-type model.threads: expected a whole number from 0 to 256, found a number",
+    ),
+    ("[model]\nnames = []", "bad-value model.names: is empty"),
+    ("[model]\nnames = [\"a\", \"a\"]", "conflict model.names[1]: there is another class of the name `a`"),
+    ("[model]\nimgsz = [320]", "bad-value model.imgsz: has 1 values instead of two"),
+    ("[model]\nnms_iou = nan", "bad-value model.nms_iou: NaN is out of range"),
+    ("[detect]\nmax_fps = 0", "bad-value detect.max_fps: 0 is out of range"),
+    (
+        "[detect]\nthresholds = { dog = \"high\" }",
+        "wrong-type detect.thresholds.dog: expected a number from 0 to 1, found a string",
+    ),
+    ("[log]\nlevel = \"verbose\"", "bad-value log.level: \"verbose\" is none of the choices"),
+    ("[stats]\ninterval = \"2 weeks\"", "bad-value stats.interval: 2 weeks is out of range"),
+];
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let place = Place::new();
+    for (text, expected) in WRONG {
+        let expected = expected.replace('@', &place.path().display().to_string());
+        let text = format!("{text}\n{CAMERA}");
+        assert_eq!(place.problems(&text), [expected], "in\n{text}");
+        let problems = place.parse(&text).expect_err("a problem");
+        assert!(problems[0].position().is_some(), "no place in\n{text}");
+    }
+}
+
+/// What is added to the table of a camera that is right otherwise, and the only problem that comes of it.
+const WRONG_IN_CAMERA: &[(&str, &str)] = &[
+    ("nmae = 1", "unknown-key camera[0]: unknown key `nmae`"),
+    ("size = [8, 720]", "bad-value camera[0].size: 8 is out of range"),
+    (
+        "format = \"YUY2\"",
+        "bad-value camera[0].format: \"YUY2\" is none of the choices; did you mean \"YUYV\"?",
+    ),
+    (
+        "fps = 0.1\nstall_after = \"5s\"",
+        "conflict camera[0].stall_after: a frame comes every 10s, so each would be late",
+    ),
+    ("[[camera.zone]]\nname = \"z\"", "missing-key camera[0].zone[0]: `points` is missing"),
+    (
+        "[[camera.privacy_mask]]\npoints = [[0, 0], [1, 1]]",
+        "bad-value camera[0].privacy_mask[0].points: a polygon has at least 3 points, this has 2",
+    ),
+    (
+        "[[camera.privacy_mask]]\npoints = [[0, 0], [1, 1], [0.5, 0.5]]",
+        "bad-value camera[0].privacy_mask[0].points: the points lie on a line: there is nothing inside",
+    ),
+    (
+        "[[camera.privacy_mask]]\npoints = [[0, 0], [1, 1], [1, 0], [0, 1]]",
+        "bad-value camera[0].privacy_mask[0].points: the edges after points 0 and 2 cross or touch",
+    ),
+    (
+        "[[camera.privacy_mask]]\npoints = [[0, 0], [2, 0], [0, 1]]",
+        "bad-value camera[0].privacy_mask[0].points: point 1 lies outside of the picture",
+    ),
+    (
+        "[[camera.privacy_mask]]\npoints = [[0, 0], [1, 0], [0, 1], [0, 0]]",
+        "bad-value camera[0].privacy_mask[0].points: points 0 and 3 are the same",
+    ),
+    (
+        "[[camera.privacy_mask]]\npoints = [[0, 0], [1, \"0\"], [0, 1]]",
+        "wrong-type camera[0].privacy_mask[0].points[1]: expected a coordinate, found a string",
+    ),
+    (
+        "[[camera.privacy_mask]]\nunit = \"px\"\npoints = [[0, 0], [9, 0], [0, 9]]",
+        "conflict camera[0].privacy_mask[0].unit: pixels of what? the camera has no `size`",
+    ),
+    (
+        "[[camera.privacy_mask]]\nunit = \"pt\"\npoints = [[0, 0], [9, 0], [0, 9]]",
+        "bad-value camera[0].privacy_mask[0].unit: \"pt\" is none of the choices; did you mean \"px\"?",
+    ),
+    (
+        "[[camera.zone]]\nname = \"z\"\nlabels = []\npoints = [[0, 0], [1, 0], [0, 1]]",
+        "bad-value camera[0].zone[0].labels: is empty, so nothing would ever count",
+    ),
+    (
+        "[[camera]]\nname = \"front\"\nsource = { testcard = true }",
+        "conflict camera[1].name: there is another camera of the name `front`",
+    ),
+    ("[[camera]]\nname = \"b\"", "missing-key camera[1]: `source` is missing"),
+    (
+        "[[camera]]\nname = \"b\"\nsource = {}",
+        "missing-key camera[1].source: does not say where frames come from",
+    ),
+    (
+        "[[camera]]\nname = \"b\"\nsource = { devise = \"/dev/video1\" }",
+        "unknown-key camera[1].source: unknown key `devise`",
+    ),
+    (
+        "[[camera]]\nname = \"b\"\nsource = { device = \"/dev/video0\" }",
+        "conflict camera[1].source: another camera has the same device, and a device can be opened once only",
+    ),
+    (
+        "[[camera]]\nname = \"b\"\nsource = { usb = \"046d\" }",
+        "bad-value camera[1].source.usb: \"046d\" is no USB id",
+    ),
+    (
+        "[[camera]]\nname = \"b\"\nsource = { usb = \"046d:0825\", clip = \"@/clip.avi\" }",
+        "conflict camera[1].source: frames can come from one place only",
+    ),
+    (
+        "[[camera]]\nname = \"b\"\nsource = { device = \"/dev/video1\", fps = 5 }",
+        "conflict camera[1].source.fps: a device's rate does not belong here",
+    ),
+    (
+        "[[camera]]\nname = \"b\"\nsource = { testcard = false }",
+        "bad-value camera[1].source.testcard: a test card that is none",
+    ),
+    (
+        "[[camera]]\nname = \"b\"\nsource = { pictures = \"@/none\" }",
+        "file camera[1].source.pictures: @/none does not exist",
+    ),
+    (
+        "[[camera]]\nname = \"b\"\nsource = { testcard = true }\nformat = \"YUYV\"",
+        "conflict camera[1].format: `format` asks something of a device, and the source is the test card",
+    ),
+];
+
+#[test]
+fn what_is_wrong_with_a_camera_is_told_with_its_place() {
+    let place = Place::new();
+    for (text, expected) in WRONG_IN_CAMERA {
+        let expected = expected.replace('@', &place.path().display().to_string());
+        let text = format!("{CAMERA}{text}");
+        assert_eq!(place.problems(&text), [expected], "in\n{text}");
+    }
+}
