@@ -276,7 +276,7 @@ async fn a_megabyte_goes_through_and_more_than_the_limit_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_the_broker_hangs_up_on_does_not_block_the_others_for_ever() {
-    let broker = Broker::with(&Setup { extra: "message_size_limit 1000\n", ..Setup::default() });
+    let broker = Broker::with(&Setup { extra: "max_packet_size 1000\n", ..Setup::default() });
     let subscriber = broker.subscribe("e");
     let client = spawn(broker.port);
     let publisher = client.publisher();

@@ -125,6 +125,7 @@ pub(super) fn from_io(error: &std::io::Error, otherwise: Kind) -> Trouble {
                 | AlertDescription::UnsupportedCertificate
                 | AlertDescription::UnknownCA
                 | AlertDescription::AccessDenied
+                | AlertDescription::DecryptError
                 | AlertDescription::HandshakeFailure,
             ) => Kind::ClientCertificate,
             _ => Kind::Tls,

@@ -12,15 +12,20 @@ pub struct Certificates {
     folder: tempfile::TempDir,
     /// The authority's certificate.
     pub ca: PathBuf,
-    /// The server's certificate, for `localhost` and `127.0.0.1`, and its key.
+    /// The server's certificate and its key.
     pub server: (PathBuf, PathBuf),
     /// A client's certificate and key.
     pub client: (PathBuf, PathBuf),
 }
 
 impl Certificates {
-    /// Makes a new authority and all it signs.
+    /// Makes a new authority and all it signs, the server's for this machine.
     pub fn new() -> Certificates {
+        Certificates::for_hosts(&["localhost", "127.0.0.1"])
+    }
+
+    /// Makes a new authority and all it signs, the server's for these hosts.
+    pub fn for_hosts(hosts: &[&str]) -> Certificates {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = named("Test Authority", &[]);
@@ -28,7 +33,7 @@ impl Certificates {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let ca = write(folder.path(), "ca.pem", &params.self_signed(&key).unwrap().pem());
         let issuer = Issuer::new(params, key);
-        let mut server = named("broker", &["localhost", "127.0.0.1"]);
+        let mut server = named("broker", hosts);
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let server = sign(folder.path(), "server", &server, &issuer);
         let mut client = named("porch", &[]);
