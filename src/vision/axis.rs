@@ -4,24 +4,16 @@
 //! and a target pixel `from / g`; the area filter's weight is the length of their overlap. 1280 → 320 gives four
 //! weights of 1, 1080 → 320 weights of at most 8 that sum to 27.
 
-/// One target pixel's part of the source axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Taps {
-    /// The first source pixel.
-    pub start: usize,
-    /// Where its weights begin in [`Axis::weights`].
-    offset: usize,
-    /// How many source pixels it takes.
-    pub len: usize,
-}
-
-/// How an axis of `from` pixels becomes one of `to`.
+/// How an axis of `from` pixels becomes one of `to`. Every target pixel has equally many weights, some of them zero.
 #[derive(Debug, Default)]
 pub(super) struct Axis {
     from: u32,
     to: u32,
     sum: u32,
-    taps: Vec<Taps>,
+    /// Weights a target pixel.
+    len: usize,
+    /// The source pixel of each target pixel's first weight.
+    starts: Vec<u32>,
     weights: Vec<u32>,
 }
 
@@ -38,7 +30,7 @@ impl Axis {
             return;
         }
         (self.from, self.to) = (from, to);
-        self.taps.clear();
+        self.starts.clear();
         self.weights.clear();
         let g = gcd(from, to);
         if from >= to { self.plan_area(from / g, to / g) } else { self.plan_linear(from / g, to / g) }
@@ -46,14 +38,18 @@ impl Axis {
 
     fn plan_area(&mut self, target_len: u32, source_len: u32) {
         self.sum = target_len;
-        for j in 0..u64::from(self.to) {
-            let (a, b) = (j * u64::from(target_len), (j + 1) * u64::from(target_len));
-            let source_len = u64::from(source_len);
-            let (first, last) = (a / source_len, (b - 1) / source_len);
-            let offset = self.weights.len();
-            self.weights
-                .extend((first..=last).map(|k| (b.min((k + 1) * source_len) - a.max(k * source_len)) as u32));
-            self.taps.push(Taps { start: first as usize, offset, len: (last - first + 1) as usize });
+        let (target_len, source_len) = (u64::from(target_len), u64::from(source_len));
+        let reach = |j: u64| {
+            let (a, b) = (j * target_len, (j + 1) * target_len);
+            (a, b, a / source_len, b.div_ceil(source_len))
+        };
+        let len = (0..u64::from(self.to)).map(reach).map(|(_, _, first, end)| end - first).max().unwrap_or(1);
+        self.len = len as usize;
+        for (a, b, first, _) in (0..u64::from(self.to)).map(reach) {
+            let start = first.min(u64::from(self.from) - len);
+            self.starts.push(start as u32);
+            let overlap = |k: u64| b.min((k + 1) * source_len).saturating_sub(a.max(k * source_len)) as u32;
+            self.weights.extend((start..start + len).map(overlap));
         }
     }
 
@@ -61,19 +57,15 @@ impl Axis {
     /// pixel is repeated.
     fn plan_linear(&mut self, from: u32, to: u32) {
         self.sum = 2 * to;
+        self.len = 2.min(self.from as usize);
         let unit = i64::from(self.sum);
         let last = i64::from(self.from) - 1;
         for j in 0..i64::from(self.to) {
-            let position = (2 * j + 1) * i64::from(from) - i64::from(to);
-            let (k, fraction) = (position.div_euclid(unit), position.rem_euclid(unit));
-            let offset = self.weights.len();
-            if k < 0 || k >= last || fraction == 0 {
-                self.weights.push(self.sum);
-            } else {
-                self.weights.extend([(unit - fraction) as u32, fraction as u32]);
-            }
-            let start = k.clamp(0, last) as usize;
-            self.taps.push(Taps { start, offset, len: self.weights.len() - offset });
+            let position = ((2 * j + 1) * i64::from(from) - i64::from(to)).clamp(0, last * unit);
+            let start = (position / unit).min((last - 1).max(0));
+            let second = position - start * unit;
+            self.starts.push(start as u32);
+            self.weights.extend(&[(unit - second) as u32, second as u32][..self.len]);
         }
     }
 
@@ -82,9 +74,25 @@ impl Axis {
         self.sum
     }
 
-    /// For each target pixel, in order: its source pixels and their weights.
-    pub fn taps(&self) -> impl ExactSizeIterator<Item = (usize, &[u32])> {
-        self.taps.iter().map(|t| (t.start, &self.weights[t.offset..t.offset + t.len]))
+    /// The whole number of source pixels that a target pixel takes, if it is one.
+    pub fn whole_ratio(&self) -> Option<u32> {
+        (self.from >= self.to && self.from.is_multiple_of(self.to)).then(|| self.from / self.to)
+    }
+
+    /// The first source pixel and the weights of target pixel `j`.
+    #[inline(always)]
+    pub fn taps(&self, j: usize) -> (usize, &[u32]) {
+        (self.starts[j] as usize, &self.weights[j * self.len..][..self.len])
+    }
+
+    /// How many weights each target pixel has.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// All first source pixels, and all weights, [`Axis::len`] for each of them.
+    pub fn all_taps(&self) -> (&[u32], &[u32]) {
+        (&self.starts, &self.weights)
     }
 }
 
@@ -102,24 +110,29 @@ mod tests {
         axis
     }
 
+    fn taps(a: &Axis) -> Vec<(usize, &[u32])> {
+        (0..a.to as usize).map(|j| a.taps(j)).collect()
+    }
+
     #[test]
     fn whole_ratios_have_unit_weights() {
         let a = axis(1280, 320);
-        assert_eq!((a.sum(), a.taps().len()), (4, 320));
-        assert!(a.taps().enumerate().all(|(j, t)| t == (4 * j, &[1, 1, 1, 1][..])));
+        assert_eq!((a.sum(), a.whole_ratio(), a.len()), (4, Some(4), 4));
+        assert!(taps(&a).into_iter().enumerate().all(|(j, t)| t == (4 * j, &[1, 1, 1, 1][..])));
     }
 
     #[test]
     fn five_to_two_shares_the_middle_pixel() {
-        let a = axis(5, 2);
-        assert_eq!(a.taps().collect::<Vec<_>>(), [(0, &[2, 2, 1][..]), (2, &[1, 2, 2][..])]);
+        assert_eq!(taps(&axis(5, 2)), [(0, &[2, 2, 1][..]), (2, &[1, 2, 2][..])]);
     }
 
     #[test]
     fn doubling_takes_three_quarters_of_the_nearer_pixel() {
-        let a = axis(2, 4);
-        let taps: Vec<_> = a.taps().collect();
-        assert_eq!(taps, [(0, &[4][..]), (0, &[3, 1][..]), (0, &[1, 3][..]), (1, &[4][..])]);
+        assert_eq!(
+            taps(&axis(2, 4)),
+            [(0, &[4, 0][..]), (0, &[3, 1][..]), (0, &[1, 3][..]), (0, &[0, 4][..])]
+        );
+        assert_eq!(taps(&axis(1, 2)), [(0, &[4][..]), (0, &[4][..])]);
     }
 
     #[test]
@@ -127,8 +140,7 @@ mod tests {
         for from in [1, 2, 3, 7, 53, 320, 847, 1080, 65_535] {
             for to in [1, 2, 3, 5, 181, 320, 641] {
                 let a = axis(from, to);
-                assert_eq!(a.taps().len(), to as usize);
-                for (start, weights) in a.taps() {
+                for (start, weights) in taps(&a) {
                     assert_eq!(weights.iter().sum::<u32>(), a.sum(), "{from} to {to}");
                     assert!(start + weights.len() <= from as usize, "{from} to {to}");
                 }

@@ -1,4 +1,4 @@
-//! Y'CbCr → R'G'B' for rows of pixels, in 16-bit fixed point.
+//! Y'CbCr → R'G'B' in 16-bit fixed point.
 //!
 //! Chroma that is subsampled horizontally is repeated for both pixels of its pair, as OpenCV and most drivers do.
 //! Every term is rounded to 1/32 once and the result once more: at most 0.55 from the exact value.
@@ -35,7 +35,7 @@ impl Coefficients {
 }
 
 /// Luma's factor, Cr's for red, Cb's and Cr's for green, Cb's for blue.
-pub(super) fn exact(colour: Colour) -> [f64; 5] {
+fn exact(colour: Colour) -> [f64; 5] {
     let (kr, kb) = match colour.matrix {
         Matrix::Bt601 => (0.299, 0.114),
         Matrix::Bt709 => (0.2126, 0.0722),
@@ -50,42 +50,29 @@ pub(super) fn exact(colour: Colour) -> [f64; 5] {
     [luma, r_v, -b_u * kb / kg, -r_v * kr / kg, b_u]
 }
 
-/// A row of pixels as three rows of bytes: all red, all green, all blue.
-pub(super) struct Planar<'a> {
-    pub r: &'a mut [u8],
-    pub g: &'a mut [u8],
-    pub b: &'a mut [u8],
-}
-
 /// A code value times a coefficient, in units of 1/32: what `pmulhrsw` and `sqrdmulh` compute.
+#[inline(always)]
 fn multiply(code: i16, coefficient: i16) -> i16 {
     ((i32::from(code << 7) * i32::from(coefficient) + 0x4000) >> 15) as i16
 }
 
+#[inline(always)]
 fn to_byte(sum: i16) -> u8 {
     ((sum + 16) >> 5).clamp(0, 255) as u8
 }
 
-/// Converts a row whose `u` and `v` hold one sample for each pair of pixels (the last may be for one alone).
-pub(super) fn convert_row(y: &[u8], u: &[u8], v: &[u8], c: &Coefficients, out: Planar<'_>) {
-    let n = y.len();
-    let Planar { r, g, b } = out;
-    let (r, g, b) = (&mut r[..n], &mut g[..n], &mut b[..n]);
-    let pairs = n / 2;
-    let one = |y: u8, (red, green, blue): (i16, i16, i16)| {
-        let luma = multiply(i16::from(y) - c.black, c.y);
-        (to_byte(luma + red), to_byte(luma + green), to_byte(luma + blue))
-    };
-    let chroma = |u: u8, v: u8| {
+impl Coefficients {
+    /// What a pair of chroma samples adds to red, green and blue, in units of 1/32.
+    #[inline(always)]
+    pub fn chroma(&self, u: u8, v: u8) -> [i16; 3] {
         let (u, v) = (i16::from(u) - 128, i16::from(v) - 128);
-        (multiply(v, c.r_v), multiply(u, c.g_u) + multiply(v, c.g_v), multiply(u, c.b_u))
-    };
-    for k in 0..pairs {
-        let uv = chroma(u[k], v[k]);
-        (r[2 * k], g[2 * k], b[2 * k]) = one(y[2 * k], uv);
-        (r[2 * k + 1], g[2 * k + 1], b[2 * k + 1]) = one(y[2 * k + 1], uv);
+        [multiply(v, self.r_v), multiply(u, self.g_u) + multiply(v, self.g_v), multiply(u, self.b_u)]
     }
-    if n % 2 == 1 {
-        (r[n - 1], g[n - 1], b[n - 1]) = one(y[n - 1], chroma(u[pairs], v[pairs]));
+
+    /// Red, green and blue of a pixel.
+    #[inline(always)]
+    pub fn pixel(&self, y: u8, chroma: [i16; 3]) -> [u8; 3] {
+        let luma = multiply(i16::from(y) - self.black, self.y);
+        chroma.map(|c| to_byte(luma + c))
     }
 }

@@ -4,6 +4,7 @@ mod axis;
 mod colour;
 mod error;
 mod jpeg;
+mod kernels;
 mod mask;
 mod orient;
 pub mod picture;

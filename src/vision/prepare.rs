@@ -33,7 +33,12 @@ pub struct Prepared {
 impl Preprocessor {
     /// A preprocessor for a model's input size.
     pub fn new(size: Size) -> Preprocessor {
-        Preprocessor { size, resampler: Resampler::default(), jpeg: Decoder::new() }
+        Preprocessor { size, resampler: Resampler::new(), jpeg: Decoder::new() }
+    }
+
+    /// The instruction set of its loops over pixels, for instance `avx2` or `neon`.
+    pub fn kernels(&self) -> &'static str {
+        self.resampler.kernels()
     }
 
     /// Fills the tensor with the frame's picture: scaled with an area filter when it shrinks and bilinearly when it

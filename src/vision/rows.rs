@@ -1,7 +1,8 @@
 //! The rows of an uncompressed frame, each as bytes that can be averaged: Y'CbCr rows are converted on the way.
 
-use super::colour::{Coefficients, Planar, convert_row};
+use super::colour::Coefficients;
 use super::error::Error;
+use super::kernels::{Kernels, Samples};
 use crate::frame::{Colour, Frame, PixelFormat, Plane};
 use crate::geometry::Size;
 
@@ -26,6 +27,11 @@ pub(super) enum Lanes {
     Bgr,
     /// All red bytes, then all green ones, then all blue ones.
     Planar,
+}
+
+enum Row<'a> {
+    Bytes(&'a [u8]),
+    Samples(Samples<'a>),
 }
 
 impl<'a> Picture<'a> {
@@ -86,101 +92,76 @@ impl<'a> Picture<'a> {
         }
     }
 
+    /// What the numbers of its luma and chroma mean.
+    pub fn colour(&self) -> Colour {
+        self.colour
+    }
+
+    fn samples(&self, row: usize) -> Row<'a> {
+        let w = self.size.width as usize;
+        let cw = w.div_ceil(2);
+        match self.format {
+            PixelFormat::Grey => Row::Bytes(self.bytes(0, row, w)),
+            PixelFormat::Yuyv => Row::Samples(Samples::Yuyv(self.bytes(0, row, 4 * cw))),
+            PixelFormat::Uyvy => Row::Samples(Samples::Uyvy(self.bytes(0, row, 4 * cw))),
+            PixelFormat::Nv12 => {
+                Row::Samples(Samples::Nv12(self.bytes(0, row, w), self.bytes(1, row / 2, 2 * cw)))
+            }
+            PixelFormat::Nv21 => {
+                Row::Samples(Samples::Nv21(self.bytes(0, row, w), self.bytes(1, row / 2, 2 * cw)))
+            }
+            PixelFormat::Yu12 => {
+                let (u, v) = (self.bytes(1, row / 2, cw), self.bytes(2, row / 2, cw));
+                Row::Samples(Samples::Yu12(self.bytes(0, row, w), u, v))
+            }
+            // `of` lets no JPEG through.
+            PixelFormat::Rgb3 | PixelFormat::Bgr3 | PixelFormat::Mjpeg => {
+                Row::Bytes(self.bytes(0, row, 3 * w))
+            }
+        }
+    }
+
     fn bytes(&self, plane: usize, row: usize, len: usize) -> &'a [u8] {
         let Plane { offset, stride } = self.planes[plane];
         &self.data[offset + row * stride..][..len]
     }
 }
 
-/// Buffers for converted rows. Neighbouring target rows share at most two source rows, so the last two are kept.
+/// Converted rows. Neighbouring target rows share at most two source rows, so the last two are kept.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     converted: [Vec<u8>; 2],
-    /// Which source row each of them is, plus one; 0: none.
-    holds: [usize; 2],
-    y: Vec<u8>,
-    u: Vec<u8>,
-    v: Vec<u8>,
-    coefficients: Option<Coefficients>,
+    /// Which source row each of them is.
+    holds: [Option<usize>; 2],
 }
 
 impl Rows {
     /// Forgets the rows of the picture before.
     pub fn begin(&mut self, picture: &Picture<'_>) {
-        self.holds = [0; 2];
-        self.coefficients = Some(Coefficients::of(picture.colour));
+        self.holds = [None; 2];
         if picture.lanes() == Lanes::Planar {
-            let w = picture.size.width as usize;
-            self.converted.iter_mut().for_each(|row| row.resize(3 * w, 0));
-            self.y.resize(w.next_multiple_of(2), 0);
-            self.u.resize(w.div_ceil(2), 0);
-            self.v.resize(w.div_ceil(2), 0);
+            self.converted.iter_mut().for_each(|row| row.resize(3 * picture.size.width as usize, 0));
         }
     }
 
     /// The bytes of that row, see [`Picture::lanes`].
-    pub fn get<'s>(&'s mut self, picture: &Picture<'s>, row: usize) -> &'s [u8] {
-        let w = picture.size.width as usize;
-        match picture.lanes() {
-            Lanes::Grey => picture.bytes(0, row, w),
-            Lanes::Rgb | Lanes::Bgr => picture.bytes(0, row, 3 * w),
-            Lanes::Planar => {
+    pub fn get<'s>(
+        &'s mut self,
+        picture: &Picture<'s>,
+        c: &Coefficients,
+        kernels: &Kernels,
+        row: usize,
+    ) -> &'s [u8] {
+        match picture.samples(row) {
+            Row::Bytes(bytes) => bytes,
+            Row::Samples(samples) => {
                 let slot = row % 2;
-                if self.holds[slot] != row + 1 {
-                    self.convert(picture, row, slot);
-                    self.holds[slot] = row + 1;
+                if self.holds[slot] != Some(row) {
+                    (kernels.convert)(samples, c, &mut self.converted[slot]);
+                    self.holds[slot] = Some(row);
                 }
                 &self.converted[slot]
             }
         }
-    }
-
-    fn convert(&mut self, picture: &Picture<'_>, row: usize, slot: usize) {
-        let w = picture.size.width as usize;
-        let cw = w.div_ceil(2);
-        let (r, gb) = self.converted[slot].split_at_mut(w);
-        let (g, b) = gb.split_at_mut(w);
-        let out = Planar { r, g, b };
-        let c = self.coefficients.get_or_insert_with(|| Coefficients::of(picture.colour));
-        match picture.format {
-            PixelFormat::Yuyv => {
-                split_packed::<0>(picture.bytes(0, row, 4 * cw), &mut self.y, &mut self.u, &mut self.v);
-                convert_row(&self.y[..w], &self.u, &self.v, c, out);
-            }
-            PixelFormat::Uyvy => {
-                split_packed::<1>(picture.bytes(0, row, 4 * cw), &mut self.y, &mut self.u, &mut self.v);
-                convert_row(&self.y[..w], &self.u, &self.v, c, out);
-            }
-            PixelFormat::Nv12 | PixelFormat::Nv21 => {
-                let (first, second) = if picture.format == PixelFormat::Nv12 {
-                    (&mut self.u, &mut self.v)
-                } else {
-                    (&mut self.v, &mut self.u)
-                };
-                split_pairs(picture.bytes(1, row / 2, 2 * cw), first, second);
-                convert_row(picture.bytes(0, row, w), &self.u, &self.v, c, out);
-            }
-            _ => {
-                let (u, v) = (picture.bytes(1, row / 2, cw), picture.bytes(2, row / 2, cw));
-                convert_row(picture.bytes(0, row, w), u, v, c, out);
-            }
-        }
-    }
-}
-
-/// Splits Y0 U Y1 V (`LUMA` 0) or U Y0 V Y1 (`LUMA` 1).
-fn split_packed<const LUMA: usize>(bytes: &[u8], y: &mut [u8], u: &mut [u8], v: &mut [u8]) {
-    let n = bytes.len() / 4;
-    let (bytes, _) = bytes.as_chunks::<4>();
-    let (y, u, v) = (&mut y[..2 * n], &mut u[..n], &mut v[..n]);
-    for (k, q) in bytes.iter().enumerate() {
-        (y[2 * k], u[k], y[2 * k + 1], v[k]) = (q[LUMA], q[1 - LUMA], q[2 + LUMA], q[3 - LUMA]);
-    }
-}
-
-fn split_pairs(bytes: &[u8], first: &mut [u8], second: &mut [u8]) {
-    let (pairs, _) = bytes.as_chunks::<2>();
-    for ((pair, a), b) in pairs.iter().zip(first).zip(second) {
-        (*a, *b) = (pair[0], pair[1]);
     }
 }
