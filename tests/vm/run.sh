@@ -22,7 +22,8 @@ if [[ " ${TESTS[*]} " != " board " ]]; then
   if [ -z "${VIGIE_BINARY:-}" ]; then
     say "building the daemon for the board"
     environment=$("$ROOT/scripts/cross-toolchain.sh"); eval "$environment"
-    cargo build --locked --target aarch64-unknown-linux-gnu --bin vigie
+    # as `make cross-test` builds it: with the tests' features of shared dependencies, so that nothing is built twice
+    cargo test --locked --no-run --quiet --target aarch64-unknown-linux-gnu
     VIGIE_BINARY=${CARGO_TARGET_DIR:-target}/aarch64-unknown-linux-gnu/debug/vigie
   fi
   aarch64-linux-gnu-strip -o "$SHARE/vigie" "$VIGIE_BINARY"
