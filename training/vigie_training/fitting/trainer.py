@@ -134,7 +134,7 @@ class Trainer:
         size, mosaic = self.schedule.picture_size(step, progress), self.schedule.mosaic(progress)
         return make_batch(self.augmenter, self.order, self.settings.seed, step, size, mosaic)
 
-    def _train(self, model: nn.Module, batch: Batch, lr: float) -> tuple[float, ...]:
+    def _train(self, model: nn.Module, batch: Batch, lr: float) -> torch.Tensor:
         model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -152,7 +152,8 @@ class Trainer:
         self.step += 1
         self.seen += len(batch.pictures)
         self.average.update(self.model, self.step)
-        return loss.item(), parts.box.item(), parts.cls.item(), parts.dfl.item()
+        # Left on the device: reading it would make the CPU wait for the GPU at every step.
+        return torch.stack((loss.detach(), parts.box, parts.cls, parts.dfl))
 
     def _to_device(self, array: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(array)
@@ -174,16 +175,17 @@ class _Means:
     """Sums since the last row of the log."""
 
     def __init__(self) -> None:
-        self.sums, self.steps, self.pictures, self.objects, self.start = np.zeros(4), 0, 0, 0, time.monotonic()
+        self.sums: torch.Tensor | float = 0.0
+        self.steps, self.pictures, self.objects, self.start = 0, 0, 0, time.monotonic()
 
-    def add(self, losses: tuple[float, ...], batch: Batch) -> None:
-        self.sums += losses
+    def add(self, losses: torch.Tensor, batch: Batch) -> None:
+        self.sums = self.sums + losses
         self.steps += 1
         self.pictures += len(batch.pictures)
         self.objects += int((batch.labels >= 0).sum())
 
     def row(self, trainer: Trainer, size: int, lr: float) -> dict:
-        loss, box, cls, dfl = (float(v) for v in self.sums / self.steps)
+        loss, box, cls, dfl = (self.sums / self.steps).tolist()
         rate = self.pictures / (time.monotonic() - self.start)
         return {
             "step": trainer.step, "minutes": trainer.seconds / 60, "epoch": trainer.seen / len(trainer.augmenter.split), "size": size, "lr": lr,
