@@ -9,7 +9,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 mod check;
 pub mod completions;
+mod eval;
 pub mod man;
+mod model;
 pub mod output;
 mod schema;
 
@@ -71,6 +73,10 @@ struct Cli {
 enum Command {
     /// Check a configuration: every mistake at once, with line and caret
     Check(check::Args),
+    /// Score a model on labelled pictures: COCO's mean average precision
+    Eval(eval::Args),
+    /// Look into a model file: contract, layers, and how they run on this machine
+    Model(model::Args),
     /// Print the JSON Schema of the configuration or of a message
     Schema(schema::Args),
     /// Print a completion script for a shell
@@ -88,6 +94,8 @@ pub fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Check(args) => check::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Model(args) => model::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
