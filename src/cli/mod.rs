@@ -10,7 +10,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 mod cameras;
 mod check;
 pub mod completions;
+mod eval;
 pub mod man;
+mod model;
 pub mod output;
 pub mod run;
 mod schema;
@@ -77,6 +79,10 @@ enum Command {
     Check(check::Args),
     /// List the video devices, what they offer, and why one can't be used
     Cameras(cameras::Args),
+    /// Score a model on labelled pictures: COCO's mean average precision
+    Eval(eval::Args),
+    /// Look into a model file: contract, layers, and how they run on this machine
+    Model(model::Args),
     /// Print the JSON Schema of the configuration or of a message
     Schema(schema::Args),
     /// Print a completion script for a shell
@@ -96,6 +102,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Cameras(args) => cameras::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Model(args) => model::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -35,14 +35,7 @@ pub struct Detector {
 impl Detector {
     /// Reads a model, prepares it for this machine, and checks that it computes here what it should.
     pub fn load(options: &Options) -> Result<Detector, Error> {
-        let file = ModelFile::read(&options.path)?;
-        let fed = contract::fed(&file, &options.contract)?;
-        let analysed = engine::analyse(&file, &fed)?;
-        let contract = contract::complete(&file, &options.contract, &fed, &analysed.outputs)?;
-        let mut engine = Engine::prepare(&file, analysed)?;
-        let checked = engine.first_run(&file, &golden::picture(contract.size), |engine| {
-            golden::check(&file, &contract, &engine.outputs())
-        })?;
+        let Loaded { contract, checked, engine, .. } = load(options)?;
         let candidates = Vec::with_capacity(contract.layout.anchors());
         Ok(Detector {
             contract,
@@ -117,4 +110,25 @@ impl Detector {
         decode::candidates(&self.contract.layout, &outputs, thresholds, self.speaks, &mut self.candidates);
         nms::suppress(&mut self.candidates, self.nms_iou, self.max_detections);
     }
+}
+
+/// A model that has passed every check.
+pub(super) struct Loaded {
+    pub file: ModelFile,
+    pub contract: Contract,
+    pub checked: Checked,
+    pub engine: Engine,
+}
+
+/// From a file to a graph that is known to compute the right thing here.
+pub(super) fn load(options: &Options) -> Result<Loaded, Error> {
+    let file = ModelFile::read(&options.path)?;
+    let fed = contract::fed(&file, &options.contract)?;
+    let analysed = engine::analyse(&file, &fed)?;
+    let contract = contract::complete(&file, &options.contract, &fed, &analysed.outputs)?;
+    let mut engine = Engine::prepare(&file, analysed)?;
+    let checked = engine.first_run(&file, &golden::picture(contract.size), |engine| {
+        golden::check(&file, &contract, &engine.outputs())
+    })?;
+    Ok(Loaded { file, contract, checked, engine })
 }

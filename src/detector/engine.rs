@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use tract_onnx::model::ParseResult;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::model::typed::TypedSimpleState;
 
@@ -68,7 +69,7 @@ pub(super) fn analyse(file: &ModelFile, fed: &Fed) -> Result<Analysed, Error> {
     };
     let shape = [1, 3, fed.size.height as usize, fed.size.width as usize];
     guarded(file, || {
-        let parsed = tract_onnx::onnx().parse(&file.proto, None)?;
+        let parsed = parse(file)?;
         let mut model = parsed.model;
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("its nodes refer to `{name}`, which nothing makes")));
@@ -78,6 +79,12 @@ pub(super) fn analyse(file: &ModelFile, fed: &Fed) -> Result<Analysed, Error> {
         let outputs = outputs(file, &model)?;
         Ok(Analysed { model, outputs })
     })
+}
+
+/// The file's graph in tract's terms. Whatever rewrites a graph or registers operators of our own does it here, before
+/// tract folds quantized weights into floats.
+fn parse(file: &ModelFile) -> TractResult<ParseResult> {
+    tract_onnx::onnx().parse(&file.proto, None)
 }
 
 fn outputs(file: &ModelFile, model: &TypedModel) -> TractResult<Vec<Output>> {
@@ -150,6 +157,11 @@ impl Engine {
     /// The values of the last run's outputs; on the stack, so that a frame costs no allocation.
     pub(super) fn outputs(&self) -> [&[f32]; MAX_OUTPUTS] {
         std::array::from_fn(|i| self.output(i))
+    }
+
+    /// The graph as it runs on this machine.
+    pub(super) fn model(&self) -> &TypedModel {
+        self.state.plan().model()
     }
 
     fn output(&self, index: usize) -> &[f32] {

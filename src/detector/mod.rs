@@ -2,9 +2,11 @@
 
 mod contract;
 mod decode;
+mod describe;
 mod detect;
 mod engine;
 mod error;
+pub mod eval;
 mod file;
 mod golden;
 mod input;
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 use crate::geometry::BBox;
 
 pub use contract::{Contract, Input};
+pub use describe::{Description, Layer, describe};
 pub use detect::{Detector, Timing};
 pub use error::{ContractKind, Error, ErrorKind};
 pub use file::{Dim, Element, MAX_BYTES, ModelFile, Port};
@@ -71,14 +74,19 @@ pub struct Options {
 }
 
 impl Options {
-    /// A model with its own contract, threads chosen from the cores, YOLOv8's usual suppression.
+    /// Where boxes of one class begin to be one object: low, for one object must not be reported twice.
+    pub const NMS_IOU: f32 = 0.5;
+    /// More objects than this in one frame are not told apart by a small model.
+    pub const MAX_DETECTIONS: usize = 100;
+
+    /// A model with its own contract, threads chosen from the cores, and what suits a daemon.
     pub fn new(path: impl Into<PathBuf>) -> Options {
         Options {
             path: path.into(),
             threads: 0,
             contract: ContractOverride::default(),
-            nms_iou: 0.7,
-            max_detections: 300,
+            nms_iou: Options::NMS_IOU,
+            max_detections: Options::MAX_DETECTIONS,
         }
     }
 }

@@ -1,0 +1,125 @@
+//! `vigie model`: what there is to know about a model file.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use super::{Failure, Outcome, output};
+use crate::detector::{self, ContractOverride, Description, Layer, Options};
+
+/// Looks into a model file.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Loads a model, checks it on this machine, and prints its contract, its size and how its layers run.
+    Info(Info),
+}
+
+#[derive(Debug, clap::Args)]
+struct Info {
+    /// The ONNX file.
+    model: PathBuf,
+    /// Class names, separated by commas, instead of those in the file.
+    #[arg(long, value_delimiter = ',')]
+    names: Option<Vec<String>>,
+    /// Input height and width, for a model of dynamic shapes.
+    #[arg(long, num_args = 2, value_names = ["HEIGHT", "WIDTH"])]
+    imgsz: Option<Vec<u32>>,
+    /// List every layer that multiplies.
+    #[arg(long)]
+    layers: bool,
+    /// Print JSON, all layers included.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Outcome {
+    match args.command {
+        Command::Info(info) => run_info(info),
+    }
+}
+
+fn run_info(args: Info) -> Outcome {
+    let imgsz = args.imgsz.and_then(|sides| <[u32; 2]>::try_from(sides).ok());
+    let contract = ContractOverride { names: args.names, imgsz };
+    let options = Options { contract, ..Options::new(args.model) };
+    let description = detector::describe(&options).map_err(Failure::runtime)?;
+    match args.json {
+        true => output::json_line(&description)?,
+        false => output::text(&table(&description, args.layers))?,
+    }
+    Ok(())
+}
+
+fn table(d: &Description, all_layers: bool) -> String {
+    let opset = d.opset.map_or("unknown".to_owned(), |v| v.to_string());
+    let producer = if d.producer.is_empty() { "an unnamed program" } else { &d.producer };
+    let operators: Vec<String> = d.operators.iter().map(|(op, n)| format!("{op} {n}")).collect();
+    let mut rows = vec![
+        ("model", d.path.clone()),
+        ("size", format!("{:.1} MB ({} bytes)", d.bytes as f64 / 1e6, d.bytes)),
+        ("sha256", d.sha256.clone()),
+        ("format", format!("ONNX, opset {opset}, written by {producer}")),
+    ];
+    rows.extend(d.description.clone().map(|words| ("description", words)));
+    rows.push(("looks at", format!("{} x {} pixels (width x height), {}", d.imgsz[1], d.imgsz[0], d.input)));
+    rows.extend(d.inputs.iter().map(|port| ("input", port.clone())));
+    rows.extend(d.outputs.iter().map(|port| ("output", port.clone())));
+    rows.extend([
+        ("layout", d.layout.clone()),
+        ("classes", format!("{}: {}", d.names.len(), d.names.join(", "))),
+        ("parameters", format!("{:.2} M", d.parameters as f64 / 1e6)),
+        ("MACs", format!("{:.1} M a picture", d.macs as f64 / 1e6)),
+        ("check", d.check.clone()),
+        ("operators", operators.join(", ")),
+    ]);
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    for (name, value) in rows {
+        let _ = writeln!(out, "{name:<12} {value}");
+    }
+    let _ = writeln!(out, "\nhow it runs on this machine");
+    for (how, layers, macs) in summary(&d.layers) {
+        let share = 100.0 * macs as f64 / d.macs.max(1) as f64;
+        let _ = writeln!(out, "{layers:>5} layers {:>9.1} M MACs {share:>5.1} %  {how}", macs as f64 / 1e6);
+    }
+    let _ = writeln!(out, "{:>5} other nodes", d.others.values().sum::<usize>());
+    if all_layers {
+        let _ = writeln!(
+            out,
+            "\n{:>9}  {:<10} {:<7} {:<40} name",
+            "M MACs", "arithmetic", "engine", "operator, kernel"
+        );
+    }
+    for l in d.layers.iter().filter(|_| all_layers) {
+        let (macs, loops) = (l.macs as f64 / 1e6, loops(l));
+        let _ = writeln!(out, "{macs:>9.2}  {:<10} {:<7} {loops:<40} {}", l.arithmetic, l.engine, l.name);
+    }
+    out
+}
+
+fn loops(layer: &Layer) -> String {
+    layer
+        .kernel
+        .as_ref()
+        .map_or_else(|| layer.operator.clone(), |kernel| format!("{}, {kernel}", layer.operator))
+}
+
+/// Layers and MACs by the way in which they run, the most MACs first.
+fn summary(layers: &[Layer]) -> Vec<(String, usize, u64)> {
+    let mut ways: Vec<(String, usize, u64)> = Vec::new();
+    for layer in layers {
+        let how = format!("{} {}, {}", layer.engine, layer.arithmetic, loops(layer));
+        match ways.iter_mut().find(|w| w.0 == how) {
+            Some(way) => (way.1, way.2) = (way.1 + 1, way.2 + layer.macs),
+            None => ways.push((how, 1, layer.macs)),
+        }
+    }
+    ways.sort_by_key(|w| std::cmp::Reverse(w.2));
+    ways
+}
