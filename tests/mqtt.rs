@@ -116,6 +116,39 @@ async fn a_network_that_is_cut_brings_offline_and_then_online() {
     assert_eq!(publisher.stats().reconnects, 3);
 }
 
+/// The broker still holds the dead connection when the new one comes, and publishes the old one's will.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_goes_silent_does_not_leave_a_stale_offline() {
+    let broker = Broker::start();
+    let gate = Gate::to(broker.port, true);
+    let subscriber = broker.subscribe(STATUS);
+    let options = Options { keep_alive: Duration::from_secs(1), ..options(gate.port) };
+    let client = Client::spawn_with(options, STATUS.into(), quick()).unwrap();
+    let publisher = client.publisher();
+    assert_eq!(subscriber.next().payload, "online");
+    gate.freeze();
+    until(&publisher, "connected anew", |s| s.reconnects == 1 && s.queued == 0).await;
+    assert_eq!(subscriber.next().payload, "offline");
+    assert_eq!(subscriber.next().payload, "online");
+    assert!(subscriber.is_silent_for(Duration::from_secs(2)), "nothing comes after it");
+    assert_eq!(broker.subscribe(STATUS).next(), received(true, 1, STATUS, "online"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_towards_a_broker_that_hangs_keeps_its_deadline() {
+    let broker = Broker::start();
+    let gate = Gate::to(broker.port, true);
+    let client = spawn(gate.port);
+    let publisher = client.publisher();
+    until(&publisher, "born", |s| s.published == 1).await;
+    gate.freeze();
+    publisher.publish(Message::event("e", "unheard"));
+    let start = Instant::now();
+    assert!(!client.close(Duration::from_secs(1)).await, "no clean stop");
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert_eq!(publisher.stats().dropped.closing, 0, "what is in flight may have arrived");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_down_at_start_is_waited_for() {
     let mut broker = Broker::prepare(&Setup::default());
@@ -312,6 +345,6 @@ async fn many_threads_publish_at_once_and_nobody_waits() {
             .collect();
         threads.into_iter().map(|t| t.join().unwrap()).max().unwrap()
     });
-    assert!(longest < Duration::from_millis(200), "{longest:?}");
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
     until(&publisher, "drained", |s| s.queued == 0 && s.published == 801).await;
 }

@@ -409,8 +409,12 @@ fn session_options(options: &Options, status_topic: &str) -> Result<MqttOptions,
         mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls::client_config(tls)?)));
     }
     let password = options.password.as_ref().map(|secret| secret.read()).transpose()?;
-    if let Some(user) = &options.username {
-        mqtt.set_credentials(user.as_str(), password.unwrap_or_default());
+    match (&options.username, password) {
+        (Some(user), password) => {
+            mqtt.set_credentials(user.as_str(), password.unwrap_or_default());
+        }
+        (None, Some(_)) => return Err(Error::PasswordWithoutUser),
+        (None, None) => {}
     }
     Ok(mqtt)
 }

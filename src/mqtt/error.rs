@@ -67,6 +67,9 @@ pub enum Error {
         /// The address.
         host: String,
     },
+    /// MQTT 3.1.1 has no password without a user.
+    #[error("there is an mqtt password but no user (add username)")]
+    PasswordWithoutUser,
     /// No client id.
     #[error("the mqtt client id is empty (leave client_id out for one made from the device's name)")]
     EmptyClientId,

@@ -201,7 +201,7 @@ impl Queue {
     pub fn next(&mut self) -> Option<Outgoing> {
         let window = if self.is_careful() { 1 } else { WINDOW };
         if self.flight.len() < window {
-            while let Some(i) = self.dirty.pop_front() {
+            if let Some(i) = self.dirty.pop_front() {
                 let state = &mut self.states[i];
                 state.dirty = false;
                 let token = Token::State(i, state.version);

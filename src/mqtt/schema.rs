@@ -5,8 +5,11 @@ use schemars::{Schema, schema_for};
 use super::messages::Detections;
 use super::messages::stats::DeviceStats;
 
-/// Name and maker of each payload's schema.
-pub fn all() -> &'static [(&'static str, fn() -> Schema)] {
+/// A payload's name and the maker of its schema.
+pub type Entry = (&'static str, fn() -> Schema);
+
+/// Every payload's schema.
+pub fn all() -> &'static [Entry] {
     &[("detections", || schema_for!(Detections<'static>)), ("stats", || schema_for!(DeviceStats<'static>))]
 }
 

@@ -1,5 +1,6 @@
 //! Reads a [`Secret`] from its file or systemd credential.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -19,7 +20,15 @@ pub enum Secret {
 impl Secret {
     /// The secret itself.
     pub fn read(&self) -> Result<String, Error> {
-        let path = self.path()?;
+        self.read_with(std::env::var_os("CREDENTIALS_DIRECTORY"))
+    }
+
+    fn read_with(&self, credentials: Option<OsString>) -> Result<String, Error> {
+        let path = match (self, credentials) {
+            (Secret::File(path), _) => path.clone(),
+            (Secret::Credential(name), Some(directory)) => PathBuf::from(directory).join(name),
+            (Secret::Credential(name), None) => return Err(Error::NoCredentials { name: name.clone() }),
+        };
         let text = fs::read_to_string(&path).map_err(|source| Error::Secret { path, source })?;
         Ok(text.strip_suffix('\n').map(|t| t.strip_suffix('\r').unwrap_or(t)).unwrap_or(&text).to_owned())
     }
@@ -29,16 +38,6 @@ impl Secret {
         match self {
             Secret::File(path) => fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o004 != 0),
             Secret::Credential(_) => false,
-        }
-    }
-
-    fn path(&self) -> Result<PathBuf, Error> {
-        match self {
-            Secret::File(path) => Ok(path.clone()),
-            Secret::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
-                Some(directory) => Ok(PathBuf::from(directory).join(name)),
-                None => Err(Error::NoCredentials { name: name.clone() }),
-            },
         }
     }
 }
@@ -62,6 +61,16 @@ mod tests {
     fn a_missing_file_is_named() {
         let error = Secret::File("/nonexistent/mqtt-password".into()).read().unwrap_err().to_string();
         assert!(error.contains("/nonexistent/mqtt-password") && error.contains("No such file"), "{error}");
+    }
+
+    #[test]
+    fn a_systemd_credential_is_a_file_in_the_units_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("mqtt-password"), "word\n").unwrap();
+        let secret = Secret::Credential("mqtt-password".into());
+        assert_eq!(secret.read_with(Some(folder.path().into())).unwrap(), "word");
+        let error = secret.read_with(None).unwrap_err().to_string();
+        assert!(error.contains("LoadCredential=mqtt-password"), "{error}");
     }
 
     #[test]

@@ -150,13 +150,13 @@ pub(super) struct Reporter {
 impl Reporter {
     /// There is trouble.
     pub fn trouble(&mut self, broker: &str, trouble: &Trouble) {
+        log::log!(self.level(trouble.kind), "mqtt broker {broker}: {trouble}");
+    }
+
+    /// News is worth a warning; the next attempt's same failure is not.
+    fn level(&mut self, kind: Kind) -> log::Level {
         self.attempts += 1;
-        if self.last == Some(trouble.kind) {
-            log::debug!("mqtt broker {broker}: {trouble}, attempt {}", self.attempts);
-        } else {
-            log::warn!("mqtt broker {broker}: {trouble}");
-        }
-        self.last = Some(trouble.kind);
+        if self.last.replace(kind) == Some(kind) { log::Level::Debug } else { log::Level::Warn }
     }
 
     /// There is a connection. While another client fights for the id that is no news.
@@ -192,6 +192,33 @@ mod tests {
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
         let error = std::io::Error::new(std::io::ErrorKind::InvalidData, alert);
         assert_eq!(from_io(&error, Kind::Lost).kind, Kind::ClientCertificate);
+    }
+
+    #[test]
+    fn each_state_is_told_once() {
+        use log::Level::{Debug, Warn};
+        let mut reporter = Reporter::default();
+        let kinds = [
+            Kind::Refused,
+            Kind::Refused,
+            Kind::Refused,
+            Kind::NotAuthorised,
+            Kind::NotAuthorised,
+            Kind::Refused,
+        ];
+        assert_eq!(kinds.map(|kind| reporter.level(kind)), [Warn, Debug, Debug, Warn, Debug, Warn]);
+        reporter.connected("b");
+        assert_eq!(reporter.level(Kind::Refused), Warn, "a new outage is news");
+        assert_eq!(reporter.level(Kind::TakenOver), Warn);
+        reporter.connected("b");
+        assert_eq!(
+            reporter.level(Kind::TakenOver),
+            Debug,
+            "a fight for the id is one state, whoever is ahead"
+        );
+        reporter.connected("b");
+        reporter.stable("b");
+        assert_eq!(reporter.level(Kind::TakenOver), Warn);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct Gate {
 struct State {
     open: AtomicBool,
     accepted: AtomicUsize,
-    connections: Mutex<Vec<TcpStream>>,
+    connections: Mutex<Vec<(TcpStream, Arc<AtomicBool>)>>,
 }
 
 impl Gate {
@@ -38,9 +38,12 @@ impl Gate {
                 }
                 let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else { continue };
                 let mut connections = theirs.connections.lock().unwrap();
-                connections.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
-                forward(client.try_clone().unwrap(), server.try_clone().unwrap());
-                forward(server, client);
+                let frozen = Arc::new(AtomicBool::new(false));
+                for end in [&client, &server] {
+                    connections.push((end.try_clone().unwrap(), Arc::clone(&frozen)));
+                }
+                forward(client.try_clone().unwrap(), server.try_clone().unwrap(), Arc::clone(&frozen));
+                forward(server, client, frozen);
             }
         });
         Gate { port, state }
@@ -58,8 +61,15 @@ impl Gate {
 
     /// Cuts the connections there are, without a word to either side.
     pub fn cut(&self) {
-        for connection in self.state.connections.lock().unwrap().drain(..) {
+        for (connection, _) in self.state.connections.lock().unwrap().drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Lets nothing through any more on the connections there are, and leaves them standing: a cable that is pulled.
+    pub fn freeze(&self) {
+        for (_, frozen) in self.state.connections.lock().unwrap().iter() {
+            frozen.store(true, Ordering::SeqCst);
         }
     }
 
@@ -69,10 +79,17 @@ impl Gate {
     }
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream) {
+fn forward(mut from: TcpStream, mut to: TcpStream, frozen: Arc<AtomicBool>) {
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(n) = from.read(&mut buffer) {
+            let frozen = frozen.load(Ordering::SeqCst);
+            if n > 0 && frozen {
+                continue;
+            }
+            if n == 0 && frozen {
+                return;
+            }
             if n == 0 || to.write_all(&buffer[..n]).is_err() {
                 break;
             }
