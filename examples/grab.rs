@@ -3,8 +3,11 @@
 //!
 //! ```text
 //! cargo run --example grab -- --device /dev/video0 --frames 30 [--format YUYV] [--size 640x480] [--fps 15]
-//!     [--seconds 20] [--stall 2] [--until-reopened N] [--save DIR] [--card PART] [--pictures PATH | --clip FILE | --testcard]
+//!     [--seconds 20] [--stall 2] [--until-reopened N] [--until-kind KIND] [--ready FILE] [--save DIR]
+//!     [--card PART] [--bus PART] [--serial S] [--pictures PATH | --clip FILE | --testcard]
 //! ```
+//! `--until-kind` ends it at the first failure of that kind, `--ready` makes a file after five frames, `--save` keeps
+//! the first five.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -24,6 +27,8 @@ struct Options {
     frames: u64,
     seconds: u64,
     reopened: u64,
+    kind: Option<String>,
+    ready: Option<String>,
     save: Option<String>,
 }
 
@@ -90,6 +95,8 @@ fn options() -> Result<Options, String> {
         frames: number("frames")?.unwrap_or(30.0) as u64,
         seconds: number("seconds")?.unwrap_or(30.0) as u64,
         reopened: number("until-reopened")?.unwrap_or(0.0) as u64,
+        kind: values.get("until-kind").cloned(),
+        ready: values.get("ready").cloned(),
         save: values.get("save").cloned(),
     })
 }
@@ -99,7 +106,7 @@ fn grab(options: Options) -> ExitCode {
     let (wake, woken) = mpsc::sync_channel(1);
     let wake = Mutex::new(wake);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), cpu_ms());
     let mut camera = Camera::spawn(
         "grab",
         options.spec,
@@ -134,6 +141,11 @@ fn grab(options: Options) -> ExitCode {
             last = Some(frame.sequence);
             taken += 1;
             bytes += frame.data.len();
+            if let Some(name) = options.ready.as_ref().filter(|_| taken == 5)
+                && let Err(e) = std::fs::write(name, b"")
+            {
+                eprintln!("grab: {name}: {e}");
+            }
             if let Some(dir) = options.save.as_ref().filter(|_| taken <= 5) {
                 let name = format!("{dir}/{taken}.{}", frame.format.name().to_lowercase());
                 if let Err(e) = std::fs::write(&name, &frame.data) {
@@ -141,7 +153,10 @@ fn grab(options: Options) -> ExitCode {
                 }
             }
         }
-        if taken >= options.frames && health.counters.reopened >= options.reopened {
+        if kinds.iter().any(|kind| options.kind.as_deref() == Some(kind)) {
+            break true;
+        }
+        if options.kind.is_none() && taken >= options.frames && health.counters.reopened >= options.reopened {
             break true;
         }
     };
@@ -182,7 +197,7 @@ fn grab(options: Options) -> ExitCode {
         },
         "first_ms": first_ms,
         "stop_ms": stopping.elapsed().as_millis() as u64,
-        "cpu_ms": cpu_ms(),
+        "cpu_ms": cpu_ms() - cpu,
         "wall_ms": began.elapsed().as_millis() as u64,
     });
     println!("{line}");

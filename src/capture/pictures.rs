@@ -12,6 +12,7 @@ use super::pace::Pace;
 use super::{Counters, Error, ErrorKind, Negotiated, Source};
 use crate::clock::Clock;
 use crate::frame::Frame;
+use crate::vision::picture;
 
 /// Pictures as a source.
 pub struct Pictures {
@@ -155,12 +156,12 @@ fn is_picture(file: &Path) -> bool {
 
 /// Reads one picture; a file that is none is counted, and named in the log the first time.
 fn read(file: &Path, complained: &mut HashSet<PathBuf>, counters: &mut Counters) -> Option<Frame> {
-    match load(file) {
+    match picture::load(file) {
         Ok(frame) => Some(frame),
         Err(e) => {
             counters.unreadable += 1;
             if complained.insert(file.to_owned()) {
-                log::warn!("skipped {}: {e}", file.display());
+                log::warn!("skipped: {e}");
             }
             None
         }
@@ -174,21 +175,6 @@ fn nothing_readable(path: &Path, files: usize) -> Error {
     };
     Error::new(ErrorKind::BadInput, what)
         .with_hint("JPEG and PNG are understood; the log says what is wrong with each")
-}
-
-fn load(file: &Path) -> Result<Frame, String> {
-    use crate::frame::{PixelFormat, packed_planes};
-    use crate::geometry::Size;
-    let bytes = std::fs::read(file).map_err(|e| e.to_string())?;
-    let now = crate::clock::SystemClock.now();
-    if let Ok(image) = turbojpeg::decompress(&bytes, turbojpeg::PixelFormat::RGB) {
-        let size = Size::new(image.width as u32, image.height as u32);
-        let mut frame = Frame::packed(PixelFormat::Rgb3, size, now);
-        frame.data = image.pixels;
-        frame.planes = packed_planes(PixelFormat::Rgb3, size).0;
-        return Ok(frame);
-    }
-    Err("neither JPEG nor PNG".to_owned())
 }
 
 #[cfg(test)]
