@@ -1,12 +1,16 @@
 //! Pixels: a [`crate::frame::Frame`] of any format becomes a letterboxed [`Tensor`]; JPEG and annotated pictures.
 
+pub mod annotate;
 mod axis;
+mod canvas;
 mod colour;
+pub mod encode;
 mod error;
 mod jpeg;
 mod kernels;
 mod mask;
 mod orient;
+mod palette;
 pub mod picture;
 mod prepare;
 mod resample;

@@ -30,11 +30,8 @@ pub fn load(path: &Path) -> Result<Frame, Error> {
 pub fn decode(bytes: &[u8]) -> Result<Frame, Error> {
     match Kind::of(bytes)? {
         Kind::Jpeg => {
-            let mut decoder = Decoder::new();
-            let header = decoder.header(bytes)?;
-            check_size(header.size)?;
-            decoder.decode(bytes, &header, 1)?;
-            Ok(rgb_frame(decoder.into_pixels(header.size), header.size, orient::of(bytes)))
+            let (pixels, size) = decode_jpeg(bytes)?;
+            Ok(rgb_frame(pixels, size, orient::of(bytes)))
         }
         Kind::Png => {
             let (pixels, size) = decode_png(bytes)?;
@@ -70,7 +67,7 @@ impl Kind {
     }
 }
 
-fn check_size(size: Size) -> Result<(), Error> {
+pub(super) fn check_size(size: Size) -> Result<(), Error> {
     if size.area() > MAX_PIXELS {
         return Err(Error::TooLarge { size, limit: "100 megapixels" });
     }
@@ -94,6 +91,20 @@ fn rgb_frame(pixels: Vec<u8>, size: Size, orientation: orient::Orientation) -> F
         sequence: 0,
         captured: nowhen,
     }
+}
+
+/// Decodes a camera's JPEG, as it is.
+pub(super) fn decode_jpeg_frame(bytes: &[u8]) -> Result<Frame, Error> {
+    let (pixels, size) = decode_jpeg(bytes)?;
+    Ok(rgb_frame(pixels, size, orient::Orientation::default()))
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<(Vec<u8>, Size), Error> {
+    let mut decoder = Decoder::new();
+    let header = decoder.header(bytes)?;
+    check_size(header.size)?;
+    decoder.decode(bytes, &header, 1)?;
+    Ok((decoder.into_pixels(header.size), header.size))
 }
 
 fn decode_png(bytes: &[u8]) -> Result<(Vec<u8>, Size), Error> {

@@ -90,5 +90,5 @@ fn fill(resampler: &mut Resampler, picture: &Picture<'_>, letterbox: &Letterbox,
         row[..3 * left].fill(Tensor::PAD);
         row[3 * (left + width)..].fill(Tensor::PAD);
     }
-    resampler.run(picture, letterbox.inner, &mut tensor.data, stride, left, top);
+    resampler.run(picture, letterbox, &mut tensor.data);
 }

@@ -1,11 +1,11 @@
 //! Resampling: rows are averaged downwards first, while they are in the nearest cache, then the few that remain are
 //! averaged sideways. All sums are exact; each result is rounded once.
 
+use super::Letterbox;
 use super::axis::Axis;
 use super::colour::Coefficients;
 use super::kernels::{Kernels, NARROWED, Quotient};
 use super::rows::{Lanes, Picture, Rows};
-use crate::geometry::Size;
 
 /// The largest sum of weights for which 16 bits hold the weighted sum of bytes.
 const NARROW: u32 = 257;
@@ -43,18 +43,11 @@ impl Resampler {
         self.kernels.name
     }
 
-    /// Scales the picture to `inner` and writes it at `left`, `top` of an RGB picture whose rows take `stride` bytes.
-    pub fn run(
-        &mut self,
-        picture: &Picture<'_>,
-        inner: Size,
-        out: &mut [u8],
-        stride: usize,
-        left: usize,
-        top: usize,
-    ) {
-        let size = picture.size();
+    /// Scales the picture to the letterbox's inner part of an RGB picture without padding.
+    pub fn run(&mut self, picture: &Picture<'_>, letterbox: &Letterbox, out: &mut [u8]) {
+        let (size, inner) = (picture.size(), letterbox.inner);
         let (w, n) = (size.width as usize, inner.width as usize);
+        let stride = 3 * letterbox.tensor.width as usize;
         let lanes = picture.lanes();
         let bytes = if lanes == Lanes::Grey { w } else { 3 * w };
         self.across.plan(size.width, inner.width);
@@ -69,7 +62,7 @@ impl Resampler {
         let weight = if self.down.sum() <= NARROW { self.down.sum() } else { NARROWED };
         let quotient = Quotient::by(weight * self.across.sum());
 
-        let targets = out.chunks_exact_mut(stride).skip(top);
+        let targets = out.chunks_exact_mut(stride).skip(letterbox.top as usize);
         for (j, target) in (0..inner.height as usize).zip(targets) {
             self.average_down(picture, &coefficients, j);
             self.average_across(lanes, w, quotient);
@@ -79,7 +72,7 @@ impl Resampler {
                 Lanes::Bgr => [c, b, a],
                 Lanes::Rgb | Lanes::Planar => [a, b, c],
             };
-            (self.kernels.join)(planes, &mut target[3 * left..][..3 * n]);
+            (self.kernels.join)(planes, &mut target[3 * letterbox.left as usize..][..3 * n]);
         }
     }
 

@@ -15,7 +15,7 @@ pub(super) fn kernels() -> Option<Kernels> {
 // Private: who holds these has asked `kernels`.
 const KERNELS: Kernels = Kernels {
     name: "avx2",
-    // SAFETY (all of these): reached only through `kernels`, which has found AVX2.
+    // SAFETY: reached only through `kernels`, which has found AVX2.
     convert: |samples, c, out| unsafe { convert(samples, c, out) },
     // SAFETY: as above.
     begin: |sums, row, weight| unsafe { begin(sums, row, weight) },

@@ -1,0 +1,79 @@
+//! Pictures for people and messages: any frame as RGB, and RGB as a JPEG or PNG file.
+
+use std::path::Path;
+
+use super::Letterbox;
+use super::error::Error;
+use super::picture;
+use super::resample::Resampler;
+use super::rows::Picture;
+use crate::frame::{Frame, PixelFormat, packed_planes};
+
+/// The quality of JPEG files that are meant to be looked at.
+pub const GOOD_QUALITY: u8 = 90;
+
+/// The frame's picture at full size as an RGB frame, with the frame's time and number.
+pub fn to_rgb(frame: &Frame) -> Result<Frame, Error> {
+    let carrying = |rgb: Frame| Frame { sequence: frame.sequence, captured: frame.captured, ..rgb };
+    if frame.format == PixelFormat::Mjpeg {
+        return picture::decode_jpeg_frame(&frame.data).map(carrying);
+    }
+    let source = Picture::of(frame)?;
+    let size = source.size();
+    picture::check_size(size)?;
+    let mut rgb = carrying(Frame::packed(PixelFormat::Rgb3, size, frame.captured));
+    let letterbox = Letterbox::new(size, size);
+    Resampler::new().run(&source, &letterbox, &mut rgb.data);
+    Ok(rgb)
+}
+
+/// Compresses an RGB frame as a baseline JPEG with 4:2:0 chroma.
+pub fn jpeg(frame: &Frame, quality: u8) -> Result<Vec<u8>, Error> {
+    let (pixels, stride) = rgb(frame)?;
+    let size = frame.size;
+    let explain = |e: turbojpeg::Error| Error::Encode { format: "JPEG", size, detail: e.to_string() };
+    let mut compressor = turbojpeg::Compressor::new().map_err(explain)?;
+    compressor.set_quality(i32::from(quality.clamp(1, 100))).map_err(explain)?;
+    compressor.set_subsamp(turbojpeg::Subsamp::Sub2x2).map_err(explain)?;
+    let (width, height) = (size.width as usize, size.height as usize);
+    let image =
+        turbojpeg::Image { pixels, width, pitch: stride, height, format: turbojpeg::PixelFormat::RGB };
+    compressor.compress_to_vec(image).map_err(explain)
+}
+
+/// Compresses an RGB frame as a PNG.
+pub fn png(frame: &Frame) -> Result<Vec<u8>, Error> {
+    let (pixels, stride) = rgb(frame)?;
+    let size = frame.size;
+    let explain = |e: png::EncodingError| Error::Encode { format: "PNG", size, detail: e.to_string() };
+    let packed = packed_planes(PixelFormat::Rgb3, size).0[0].stride;
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, size.width, size.height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().map_err(explain)?;
+    let rows: Vec<u8> = pixels.chunks(stride).flat_map(|row| &row[..packed]).copied().collect();
+    writer.write_image_data(&rows).map_err(explain)?;
+    writer.finish().map_err(explain)?;
+    Ok(bytes)
+}
+
+/// Writes an RGB frame to a file: as a PNG if its name ends so, as a JPEG of good quality otherwise.
+pub fn save(frame: &Frame, path: &Path) -> Result<(), Error> {
+    let is_png = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
+    let bytes = if is_png { png(frame)? } else { jpeg(frame, GOOD_QUALITY)? };
+    std::fs::write(path, bytes).map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
+/// An RGB frame's bytes from its first pixel on, and its stride.
+fn rgb(frame: &Frame) -> Result<(&[u8], usize), Error> {
+    let (format, size) = (frame.format, frame.size);
+    if format != PixelFormat::Rgb3 {
+        let detail = "only RGB frames can be written; convert it first".into();
+        return Err(Error::Layout { format, size, detail });
+    }
+    Picture::of(frame)?;
+    let plane = frame.planes[0];
+    let last = plane.stride * (size.height as usize - 1) + 3 * size.width as usize;
+    Ok((&frame.data[plane.offset..][..last], plane.stride))
+}
