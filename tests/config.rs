@@ -1,9 +1,11 @@
 //! The contract of `vigie check` and `vigie schema config`, with the real program and the shipped files.
 
+mod common;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -20,9 +22,8 @@ fn folder() -> tempfile::TempDir {
 
 /// Runs `vigie ARGS…` where the sources are, with the models in that folder.
 fn vigie(models: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vigie"))
+    common::vigie()
         .args(args)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("VIGIE_MODEL_DIR", models)
         .env("NO_COLOR", "1")
         .env_remove("CREDENTIALS_DIRECTORY")
@@ -204,7 +205,7 @@ fn masks_that_are_not_applied_are_not_passed_over_in_silence() {
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let folder = folder();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vigie"))
+    let mut child = common::vigie()
         .args(["check", "--print-effective", "--config", "/dev/stdin"])
         .env("VIGIE_MODEL_DIR", folder.path())
         .stdin(Stdio::piped())

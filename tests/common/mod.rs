@@ -8,7 +8,8 @@ use std::{env, process::Command};
 /// the same emulator in front of it, because the kernel can't run it.
 pub fn vigie() -> Command {
     let program = env!("CARGO_BIN_EXE_vigie");
-    let runner = if cfg!(target_arch = "aarch64") { "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER" } else { "" };
+    let runner =
+        if cfg!(target_arch = "aarch64") { "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER" } else { "" };
     let mut command = match env::var(runner).ok().filter(|runner| !runner.trim().is_empty()) {
         Some(runner) => {
             let mut words = runner.split_whitespace();
