@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 
 use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
 use super::portable::{EXP2, RECIPROCAL, ROUND};
-use super::{AddScale, Kernels, Out, Staged, Table, portable};
+use super::{AddScale, Attention, Kernels, Out, Staged, Table, avx2_attention, portable};
 
 /// Runs where the processor has AVX2 and FMA.
 #[derive(Debug)]
@@ -56,6 +56,16 @@ impl Kernels for Avx2 {
     fn lookup(&self, table: &Table, data: &mut [i8]) {
         // SAFETY: AVX2 is here.
         unsafe { lookup(table, data) }
+    }
+
+    fn attention(&self, shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut [f32]) {
+        shape.check(qkv, out, scratch);
+        if shape.dim == avx2_attention::DIM {
+            // SAFETY: AVX2 is here, and the lengths were just checked.
+            unsafe { avx2_attention::attention(shape, qkv, out, scratch) }
+        } else {
+            portable::attention(shape, qkv, out, scratch);
+        }
     }
 
     fn add(&self, k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
@@ -178,7 +188,7 @@ impl Constants {
 /// See `portable::exp2`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn exp2(t: __m256) -> __m256 {
+pub(super) fn exp2(t: __m256) -> __m256 {
     let round = _mm256_set1_ps(ROUND);
     let shifted = _mm256_add_ps(t, round);
     let f = _mm256_sub_ps(t, _mm256_sub_ps(shifted, round));

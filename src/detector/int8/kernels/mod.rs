@@ -11,9 +11,13 @@ pub mod portable;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+mod avx2_attention;
+#[cfg(target_arch = "x86_64")]
 mod avx512vnni;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_attention;
 #[cfg(target_arch = "aarch64")]
 mod neon_dotprod;
 
@@ -159,7 +163,11 @@ pub trait Kernels: Send + Sync + fmt::Debug {
 
     /// Attention over one sequence: `qkv` has rows of `3 · heads · dim` floats (q, k, v, each by heads), `out` rows of
     /// `heads · dim`. `scratch` holds at least [`Attention::scratch`] floats.
+    ///
+    /// # Panics
+    /// When the lengths contradict each other.
     fn attention(&self, shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut [f32]) {
+        shape.check(qkv, out, scratch);
         portable::attention(shape, qkv, out, scratch);
     }
 
@@ -202,6 +210,13 @@ impl Attention {
     /// Floats of scratch that [`Kernels::attention`] needs.
     pub fn scratch(&self) -> usize {
         self.tokens.next_multiple_of(16) * (2 * self.dim + 8) + 64
+    }
+
+    fn check(&self, qkv: &[f32], out: &[f32], scratch: &[f32]) {
+        let inner = self.heads * self.dim;
+        assert_eq!(qkv.len(), self.tokens * 3 * inner, "queries, keys and values");
+        assert_eq!(out.len(), self.tokens * inner, "results");
+        assert!(scratch.len() >= self.scratch(), "scratch");
     }
 }
 

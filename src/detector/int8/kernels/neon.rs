@@ -7,7 +7,7 @@ use std::arch::aarch64::*;
 
 use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
 use super::portable::{EXP2, RECIPROCAL, ROUND};
-use super::{AddScale, Kernels, Out, Staged, Table, portable};
+use super::{AddScale, Attention, Kernels, Out, Staged, Table, neon_attention, portable};
 
 /// Runs on every 64-bit ARM processor.
 #[derive(Debug)]
@@ -64,6 +64,16 @@ impl Kernels for Neon {
     fn lookup(&self, table: &Table, data: &mut [i8]) {
         // SAFETY: NEON is part of every aarch64 processor.
         unsafe { lookup(table, data) }
+    }
+
+    fn attention(&self, shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut [f32]) {
+        shape.check(qkv, out, scratch);
+        if shape.dim == neon_attention::DIM {
+            // SAFETY: NEON is part of every aarch64 processor, and the lengths were just checked.
+            unsafe { neon_attention::attention(shape, qkv, out, scratch) }
+        } else {
+            portable::attention(shape, qkv, out, scratch);
+        }
     }
 
     fn add(&self, k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
@@ -164,7 +174,7 @@ fn activate(acc: int32x4_t, scale: float32x4_t, offset: float32x4_t, tail: &Tail
 /// See `portable::exp2`.
 #[inline]
 #[target_feature(enable = "neon")]
-fn exp2(t: float32x4_t) -> float32x4_t {
+pub(super) fn exp2(t: float32x4_t) -> float32x4_t {
     let round = vdupq_n_f32(ROUND);
     let shifted = vaddq_f32(t, round);
     let f = vsubq_f32(t, vsubq_f32(shifted, round));

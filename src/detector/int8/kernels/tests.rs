@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::buffer::Buffer;
 use super::pack::{Requant, Tail, pack, pack_depthwise};
 use super::portable::Portable;
-use super::{AddScale, Kernels, Out, Staged, Table, available};
+use super::{AddScale, Attention, Kernels, Out, Staged, Table, available};
 
 /// Deterministic numbers for one case.
 struct Rng(u64);
@@ -236,6 +236,24 @@ proptest! {
         let expected = depthwise(&Portable, channels, rows, step, seed);
         for kernels in available() {
             prop_assert_eq!(&depthwise(kernels, channels, rows, step, seed), &expected, "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn attention_is_close_everywhere(tokens in 1usize..60, heads in 1usize..4, wide: bool, seed: u64) {
+        let shape = Attention { tokens, heads, dim: if wide { 8 } else { 5 }, scale: 0.4 };
+        let mut rng = Rng(seed);
+        let inner = heads * shape.dim;
+        let qkv: Vec<f32> = rng.s8(tokens * 3 * inner, -128).iter().map(|&x| f32::from(x) * 0.03).collect();
+        let mut scratch = vec![f32::NAN; shape.scratch()];
+        let mut expected = vec![0.0; tokens * inner];
+        Portable.attention(&shape, &qkv, &mut expected, &mut scratch);
+        for kernels in available() {
+            let mut got = vec![0.0; tokens * inner];
+            kernels.attention(&shape, &qkv, &mut got, &mut scratch);
+            for (g, e) in got.iter().zip(&expected) {
+                prop_assert!((g - e).abs() < 1e-4, "{}: {} is not {}", kernels.name(), g, e);
+            }
         }
     }
 

@@ -1,0 +1,185 @@
+//! The one operation that tract sees: a region of the graph, run by its plan.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tract_onnx::model::ParsingContext;
+use tract_onnx::pb::NodeProto;
+use tract_onnx::tract_hir::internal::*;
+use tract_onnx::tract_hir::ops::expandable::{Expansion, expand};
+
+use super::exec::{Input, Output, Workspace};
+use super::plan::{Elem, Form, Plan, Port};
+
+/// The operation's name in the rewritten graph.
+pub const NAME: &str = "VigieInt8";
+
+/// Plans on their way from the rewritten protobuf to tract's parser, which hands an operation nothing but attributes.
+static PLANS: Mutex<Option<HashMap<i64, Weak<Plan>>>> = Mutex::new(None);
+
+/// A number under which [`build`] finds the plan while somebody holds it.
+pub fn register(plan: &Arc<Plan>) -> i64 {
+    static NEXT: AtomicI64 = AtomicI64::new(1);
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let mut plans = PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+    let plans = plans.get_or_insert_default();
+    plans.retain(|_, plan| plan.strong_count() > 0);
+    plans.insert(id, Arc::downgrade(plan));
+    id
+}
+
+/// What tract's parser calls for a [`NAME`] node.
+pub fn build(_: &ParsingContext<'_>, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+    let id = node.attribute.iter().find(|a| a.name == "id").map_or(0, |a| a.i);
+    let plans = PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+    let plan = plans.as_ref().and_then(|p| p.get(&id)).and_then(Weak::upgrade);
+    let plan =
+        plan.with_context(|| format!("no int8 plan {id} (the rewritten model outlived what rewrote it)"))?;
+    Ok((expand(Region { plan, workspaces: Arc::default() }), vec![]))
+}
+
+/// A region of the graph as tract's operation.
+#[derive(Clone)]
+pub struct Region {
+    plan: Arc<Plan>,
+    /// Memory of runs that ended, for the next.
+    workspaces: Arc<Mutex<Vec<Workspace>>>,
+}
+
+impl PartialEq for Region {
+    fn eq(&self, other: &Region) -> bool {
+        Arc::ptr_eq(&self.plan, &other.plan)
+    }
+}
+
+impl Eq for Region {}
+
+impl std::fmt::Debug for Region {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{NAME}({} steps)", self.plan.steps.len())
+    }
+}
+
+fn datum_type(port: &Port) -> DatumType {
+    match port.form {
+        Form::Bytes => u8::datum_type(),
+        Form::Floats | Form::Stored(Elem::F32) => f32::datum_type(),
+        Form::Stored(Elem::S8) => i8::datum_type(),
+    }
+}
+
+impl Expansion for Region {
+    fn name(&self) -> StaticName {
+        NAME.into()
+    }
+
+    fn nboutputs(&self) -> TractResult<usize> {
+        Ok(self.plan.outputs.len())
+    }
+
+    fn rules<'r, 'p: 'r, 's: 'r>(
+        &'s self,
+        s: &mut Solver<'r>,
+        inputs: &'p [TensorProxy],
+        outputs: &'p [TensorProxy],
+    ) -> InferenceResult {
+        for (port, proxy) in self.plan.inputs.iter().zip(inputs).chain(self.plan.outputs.iter().zip(outputs))
+        {
+            if port.form != Form::Bytes {
+                s.equals(&proxy.datum_type, datum_type(port))?;
+            }
+            let shape: TVec<TDim> = port.shape.iter().map(|&d| d.to_dim()).collect();
+            s.equals(&proxy.shape, shape)?;
+        }
+        Ok(())
+    }
+
+    fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
+        model.wire_node(prefix, self.clone(), inputs)
+    }
+}
+
+impl Op for Region {
+    fn name(&self) -> StaticName {
+        NAME.into()
+    }
+
+    fn info(&self) -> TractResult<Vec<String>> {
+        Ok(vec![format!("{} steps, {} bytes", self.plan.steps.len(), self.plan.bytes())])
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for Region {
+    op_out_of_plan!();
+
+    fn eval(&self, _: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let mut outputs: TVec<Tensor> = self
+            .plan
+            .outputs
+            .iter()
+            .map(|port| Tensor::zero_dt(datum_type(port), &port.shape))
+            .collect::<TractResult<_>>()?;
+        {
+            ensure!(
+                inputs.len() == self.plan.inputs.len(),
+                "a region of {} inputs got {}",
+                self.plan.inputs.len(),
+                inputs.len()
+            );
+            let given = inputs.iter().zip(&self.plan.inputs).map(|(tensor, port)| input(tensor, port));
+            let given: TVec<Input<'_>> = given.collect::<TractResult<_>>()?;
+            let results = outputs.iter_mut().map(|tensor| {
+                Ok(if tensor.datum_type() == f32::datum_type() {
+                    Output::F32(
+                        tensor
+                            .to_plain_array_view_mut::<f32>()?
+                            .into_slice()
+                            .context("a result in pieces")?,
+                    )
+                } else {
+                    Output::S8(
+                        tensor.to_plain_array_view_mut::<i8>()?.into_slice().context("a result in pieces")?,
+                    )
+                })
+            });
+            let mut results: TVec<Output<'_>> = results.collect::<TractResult<_>>()?;
+            let pool = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut work = pool().pop().unwrap_or_else(|| self.plan.workspace());
+            self.plan.run(&mut work, &given, &mut results, None);
+            pool().push(work);
+        }
+        Ok(outputs.into_iter().map(Tensor::into_tvalue).collect())
+    }
+}
+
+fn input<'a>(tensor: &'a TValue, port: &Port) -> TractResult<Input<'a>> {
+    ensure!(
+        tensor.shape() == &*port.shape,
+        "input {} has shape {:?}, not {:?}",
+        port.name,
+        tensor.shape(),
+        port.shape
+    );
+    let plain = tensor.try_as_plain_ram()?;
+    Ok(match tensor.datum_type() {
+        DatumType::U8 if port.form == Form::Bytes => Input::U8(plain.as_slice::<u8>()?),
+        DatumType::I8 if port.form == Form::Bytes || port.form == Form::Stored(Elem::S8) => {
+            Input::S8(plain.as_slice::<i8>()?)
+        }
+        DatumType::F32 if matches!(port.form, Form::Floats | Form::Stored(Elem::F32)) => {
+            Input::F32(plain.as_slice::<f32>()?)
+        }
+        other => bail!("input {} has elements {other:?}", port.name),
+    })
+}
+
+impl TypedOp for Region {
+    fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(self.plan.outputs.iter().map(|p| datum_type(p).fact(&p.shape)).collect())
+    }
+
+    as_op!();
+}

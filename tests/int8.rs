@@ -1,0 +1,252 @@
+//! The integer engine against stock tract, which computes QDQ models in floats as ONNX defines them: every operation
+//! within one step of the output's scale, and a whole network close.
+#![allow(missing_docs)]
+
+mod int8_common;
+
+use int8_common::{Net, Rng, attr_i, attr_is, attr_s, whole_net};
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
+use vigie::detector::int8::{self, Rewritten, Runs};
+
+fn run(onnx: &tract_onnx::Onnx, proto: &ModelProto, x: &Tensor) -> Vec<Vec<f32>> {
+    let model = onnx.parse(proto, None).unwrap().model.into_optimized().unwrap().into_runnable().unwrap();
+    let out = model.run(tvec!(x.clone().into())).unwrap();
+    out.iter().map(|t| t.to_plain_array_view::<f32>().unwrap().iter().copied().collect()).collect()
+}
+
+/// Stock tract's results, ours, and what was rewritten.
+fn both(
+    proto: &ModelProto,
+    x: &Tensor,
+    kernels: &'static dyn int8::kernels::Kernels,
+) -> (Vec<Vec<f32>>, Vec<Vec<f32>>, Rewritten) {
+    let stock = run(&tract_onnx::onnx(), proto, x);
+    let mut onnx = tract_onnx::onnx();
+    let mut proto = proto.clone();
+    let rewritten = int8::rewrite(&mut proto, &mut onnx, &int8::Options { kernels: Some(kernels) }).unwrap();
+    (stock, run(&onnx, &proto, x), rewritten)
+}
+
+fn floats(shape: &[usize], seed: u64) -> Tensor {
+    let mut rng = Rng(seed);
+    let n = shape.iter().product();
+    // Values that a byte of scale 0.008 and zero point 5 stands for, so that no rounding of the input is a matter of taste.
+    let v: Vec<f32> = (0..n).map(|_| (rng.next() % 256) as f32).map(|q| (q - 133.0) * 0.008).collect();
+    Tensor::from_shape(shape, &v).unwrap()
+}
+
+/// Builds a model around one operation and asks that the engine takes all of it, within `steps` of `scale`.
+fn one(shape: &[usize], out: &[usize], scale: f32, steps: f32, build: impl Fn(&mut Net, &str) -> String) {
+    for seed in 0..4 {
+        let mut net = Net::new(seed);
+        let x = net.input("x", 1, shape);
+        let x = net.qdq(&x, 0.008, 5);
+        let y = build(&mut net, &x);
+        net.output(&y, out);
+        let proto = net.model();
+        for kernels in int8::kernels::available() {
+            let (stock, ours, rewritten) = both(&proto, &floats(shape, seed + 100), kernels);
+            assert_eq!(rewritten.report.count(Runs::Tract), 0, "{:?}", rewritten.report);
+            let spread = stock[0].iter().fold(0f32, |m, x| m.max(x.abs()));
+            assert!(spread > 4.0 * scale, "the results are more than zeros: {spread}");
+            for (i, (a, b)) in stock[0].iter().zip(&ours[0]).enumerate() {
+                assert!((a - b).abs() <= scale * steps * 1.001, "{} at {i}: {b}, stock {a}", kernels.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutions_are_within_a_step() {
+    for (k, stride, [h, w], [c, n]) in [
+        (1, 1, [5, 7], [8, 24]),
+        (3, 1, [6, 5], [16, 21]),
+        (3, 2, [9, 6], [3, 16]),
+        (3, 2, [8, 8], [24, 8]),
+        (1, 2, [6, 6], [4, 4]),
+    ] {
+        let out = [1, n, (h - 1) / stride + 1, (w - 1) / stride + 1];
+        one(&[1, c, h, w], &out, 0.02, 1.0, |net, x| {
+            let y = net.conv(x, [n, c, k], stride as i64, false);
+            net.qdq(&y, 0.02, -7)
+        });
+        one(&[1, c, h, w], &out, 0.01, 1.0, |net, x| {
+            let y = net.conv(x, [n, c, k], stride as i64, false);
+            let y = net.silu(&y);
+            net.qdq(&y, 0.01, -100)
+        });
+        one(&[1, c, h, w], &out, 1e-4, 1.0, |net, x| net.conv(x, [n, c, k], stride as i64, false));
+    }
+}
+
+#[test]
+fn depthwise_is_within_a_step() {
+    for (c, stride, [h, w]) in [(16, 1, [5, 7]), (24, 2, [9, 6]), (5, 1, [4, 4]), (48, 2, [8, 8])] {
+        one(&[1, c, h, w], &[1, c, (h - 1) / stride + 1, (w - 1) / stride + 1], 0.01, 1.0, |net, x| {
+            let y = net.conv(x, [c, c, 3], stride as i64, true);
+            let y = net.silu(&y);
+            net.qdq(&y, 0.01, -60)
+        });
+    }
+}
+
+#[test]
+fn every_operation_between_its_own_qdq_is_within_a_step() {
+    // Conv, Sigmoid and Mul each with Q and DQ around. The convolution's step of 0.02 is up to three of 0.01 behind.
+    one(&[1, 8, 6, 6], &[1, 16, 6, 6], 0.01, 3.0, |net, x| {
+        let y = net.conv(x, [16, 8, 3], 1, false);
+        let y = net.qdq(&y, 0.02, 0);
+        let s = net.node("Sigmoid", &[&y], vec![]);
+        let s = net.qdq(&s, 1.0 / 255.0, -128);
+        let y = net.node("Mul", &[&y, &s], vec![]);
+        net.qdq(&y, 0.01, -90)
+    });
+}
+
+#[test]
+fn shortcuts_are_within_a_step() {
+    one(&[1, 16, 5, 5], &[1, 16, 5, 5], 0.015, 1.0, |net, x| {
+        let y = net.conv(x, [16, 16, 1], 1, false);
+        let y = net.node("Add", &[x, &y], vec![]);
+        net.qdq(&y, 0.015, 4)
+    });
+    one(&[1, 16, 5, 5], &[1, 16, 5, 5], 0.02, 1.0, |net, x| {
+        let y = net.node("Relu", &[x], vec![]);
+        let y = net.qdq(&y, 0.009, -128);
+        let y = net.node("Add", &[&y, x], vec![]);
+        net.qdq(&y, 0.02, 4)
+    });
+}
+
+#[test]
+fn linear_layers_are_within_a_step() {
+    one(&[4, 9, 24], &[4, 9, 40], 0.02, 1.0, |net, x| {
+        let y = net.linear(x, 24, 40, true);
+        let y = net.silu(&y);
+        net.qdq(&y, 0.02, -100)
+    });
+    one(&[4, 9, 24], &[4, 9, 10], 1e-4, 1.0, |net, x| net.linear(x, 24, 10, true));
+}
+
+#[test]
+fn moves_are_exact() {
+    one(&[1, 8, 6, 6], &[1, 16, 12, 12], 0.008, 0.01, |net, x| {
+        let y =
+            net.node("MaxPool", &[x], vec![attr_is("kernel_shape", &[5, 5]), attr_is("pads", &[2, 2, 2, 2])]);
+        let y = net.qdq(&y, 0.008, 5);
+        let y = net.node("Concat", &[&y, x], vec![attr_i("axis", 1)]);
+        let y = net.qdq(&y, 0.008, 5);
+        let scales = net.f32s(&[4], &[1.0, 1.0, 2.0, 2.0]);
+        let modes = vec![
+            attr_s("mode", "nearest"),
+            attr_s("coordinate_transformation_mode", "asymmetric"),
+            attr_s("nearest_mode", "floor"),
+        ];
+        let y = net.node("Resize", &[&y, "", &scales], modes);
+        net.qdq(&y, 0.008, 5)
+    });
+    one(&[1, 8, 4, 6], &[4, 6, 8], 0.008, 0.01, |net, x| {
+        let y = net.reshape(x, &[8, 4, 6]);
+        let y = net.qdq(&y, 0.008, 5);
+        net.transpose(&y, &[1, 2, 0])
+    });
+}
+
+#[test]
+fn concatenation_requantizes_within_a_step() {
+    // A step of the convolution's 0.02 is up to two of 0.016.
+    one(&[1, 8, 6, 6], &[1, 20, 6, 6], 0.016, 2.0, |net, x| {
+        let y = net.conv(x, [12, 8, 1], 1, false);
+        let y = net.qdq(&y, 0.02, 0);
+        let y = net.node("Concat", &[&y, x], vec![attr_i("axis", 1)]);
+        net.qdq(&y, 0.016, 9)
+    });
+}
+
+#[test]
+fn layer_norm_and_attention_are_within_a_step() {
+    one(&[4, 9, 24], &[4, 9, 24], 0.03, 1.0, |net, x| {
+        let y = net.layer_norm(x, 24);
+        net.qdq(&y, 0.03, 2)
+    });
+    one(&[4, 9, 24], &[4, 9, 16], 0.01, 1.0, |net, x| {
+        let qkv = net.linear(x, 24, 48, false);
+        let y = net.attention(&qkv, [4, 9, 2]);
+        net.qdq(&y, 0.01, 0)
+    });
+}
+
+#[test]
+fn what_is_not_recognized_stays_with_tract() {
+    // Erf is nobody's here: it splits the graph into two regions, and a shortcut goes around it.
+    let mut net = Net::new(7);
+    let x = net.input("x", 1, &[1, 8, 6, 6]);
+    let x = net.qdq(&x, 0.008, 5);
+    let x = net.conv(&x, [8, 8, 3], 1, false);
+    let x = net.qdq(&x, 0.02, 0);
+    let y = net.node("Erf", &[&x], vec![]);
+    net.value_info(&y, &[1, 8, 6, 6]);
+    let y = net.qdq(&y, 0.008, 0);
+    let y = net.conv(&y, [8, 8, 1], 1, false);
+    let y = net.qdq(&y, 0.02, 0);
+    let y = net.node("Add", &[&x, &y], vec![]);
+    let y = net.qdq(&y, 0.02, 0);
+    net.output(&y, &[1, 8, 6, 6]);
+    let (stock, ours, rewritten) = both(&net.model(), &floats(&[1, 8, 6, 6], 3), int8::kernels::best());
+    assert_eq!(rewritten.plans.len(), 2);
+    let left: Vec<_> =
+        rewritten.report.layers.iter().filter(|l| l.runs == Runs::Tract).map(|l| &*l.op).collect();
+    assert_eq!(left, ["Erf"]);
+    for (a, b) in stock[0].iter().zip(&ours[0]) {
+        assert!((a - b).abs() <= 0.0601, "{b}, stock {a}");
+    }
+}
+
+#[test]
+fn a_model_in_floats_is_left_alone() {
+    let mut net = Net::new(7);
+    let x = net.input("x", 1, &[1, 8, 6, 6]);
+    let y = net.silu(&x);
+    net.output(&y, &[1, 8, 6, 6]);
+    let proto = net.model();
+    let mut rewritten = proto.clone();
+    let r = int8::rewrite(&mut rewritten, &mut tract_onnx::onnx(), &int8::Options::default()).unwrap();
+    assert_eq!(rewritten, proto);
+    assert!(r.plans.is_empty() && r.report.count(Runs::Tract) == 2);
+}
+
+#[test]
+fn a_whole_network_is_one_region_and_close_to_stock() {
+    let proto = whole_net(1);
+    let mut rng = Rng(5);
+    let bytes: Vec<u8> = (0..3 * 256).map(|_| rng.next() as u8).collect();
+    let x = Tensor::from_shape(&[1, 3, 16, 16], &bytes).unwrap();
+    let mut first: Option<Vec<Vec<f32>>> = None;
+    for kernels in int8::kernels::available() {
+        let (stock, ours, rewritten) = both(&proto, &x, kernels);
+        assert!(rewritten.whole, "{:?}", rewritten.report);
+        for (stock, ours) in stock.iter().zip(&ours) {
+            let error: f32 =
+                stock.iter().zip(ours).map(|(a, b)| (a - b).abs()).sum::<f32>() / stock.len() as f32;
+            let size: f32 = stock.iter().map(|a| a.abs()).sum::<f32>() / stock.len() as f32;
+            assert!(error < 0.03 * size, "{}: mean error {error} of {size}", kernels.name());
+        }
+        // Attention's floats may differ in their last bits between kernels, so results are close, not the same.
+        let first = first.get_or_insert_with(|| ours.clone());
+        let apart = first.iter().flatten().zip(ours.iter().flatten()).map(|(a, b)| (a - b).abs());
+        assert!(apart.fold(0f32, f32::max) < 0.1, "{}", kernels.name());
+    }
+}
+
+#[test]
+fn a_missing_output_is_an_error() {
+    let mut net = Net::new(7);
+    net.input("x", 1, &[1, 8, 6, 6]);
+    net.output("nowhere", &[1]);
+    let error =
+        int8::rewrite(&mut net.model(), &mut tract_onnx::onnx(), &int8::Options::default()).unwrap_err();
+    assert!(error.to_string().contains("\"nowhere\""), "{error}");
+    let error = int8::rewrite(&mut ModelProto::default(), &mut tract_onnx::onnx(), &int8::Options::default());
+    assert!(error.unwrap_err().to_string().contains("no graph"));
+}
