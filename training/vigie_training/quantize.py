@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("model", help="the f32 ONNX file, either layout")
     parser.add_argument("--data", required=True, help="data.yaml, or a folder with train.json and val.json")
     parser.add_argument("--out", required=True, help="the int8 ONNX file to write")
-    parser.add_argument("--method", choices=list(METHODS), default="mse", help="how ranges are chosen (default: %(default)s)")
+    parser.add_argument("--method", choices=list(METHODS), default="percentile", help="how ranges are chosen (default: %(default)s)")
     parser.add_argument("--pictures", type=int, default=256, help="training pictures to calibrate on (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which pictures (default: %(default)s)")
     parser.add_argument("--symmetric", action="store_true", help="activations without a zero point")
