@@ -7,13 +7,18 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub mod bench;
 mod cameras;
 mod check;
 pub mod completions;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod detect;
 mod eval;
 pub mod man;
 mod model;
 pub mod output;
+pub mod pictures;
 pub mod run;
 mod schema;
 
@@ -79,6 +84,13 @@ enum Command {
     Check(check::Args),
     /// List the video devices, what they offer, and why one can't be used
     Cameras(cameras::Args),
+    /// Find and box objects in pictures
+    Detect(detect::Args),
+    /// Measure how fast this machine is, stage by stage
+    Bench(bench::Args),
+    /// Show the whole way on bundled photographs, with a broker of its own
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     /// Score a model on labelled pictures: COCO's mean average precision
     Eval(eval::Args),
     /// Look into a model file: contract, layers, and how they run on this machine
@@ -102,6 +114,10 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Cameras(args) => cameras::run(args),
+        Command::Detect(args) => detect::run(args),
+        Command::Bench(args) => bench::run(args),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Model(args) => model::run(args),
         Command::Schema(args) => schema::run(args),

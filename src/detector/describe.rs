@@ -11,7 +11,7 @@ use tract_onnx::tract_hir::internal::{Cost, TypedOp};
 use super::detect::{self, Loaded};
 use super::engine::Engine;
 use super::golden::Checked;
-use super::{Contract, Error, ModelFile, Options};
+use super::{Contract, Error, ModelFile, Options, int8};
 
 /// A model, described.
 #[derive(Debug, Serialize)]
@@ -130,7 +130,7 @@ type Layers = (Vec<Layer>, BTreeMap<String, usize>);
 fn layers(file: &ModelFile, engine: &Engine) -> Result<Layers, Error> {
     let model = engine.model();
     let unsupported = |e: TractError| Error::Unsupported { path: file.path.clone(), reason: e.to_string() };
-    let mut layers = Vec::new();
+    let mut layers = own_layers(engine.report());
     let mut others = BTreeMap::new();
     for id in model.eval_order().map_err(unsupported)? {
         let node = model.node(id);
@@ -159,6 +159,20 @@ fn layers(file: &ModelFile, engine: &Engine) -> Result<Layers, Error> {
         });
     }
     Ok((layers, others))
+}
+
+/// The layers that the integer engine runs in place of tract.
+fn own_layers(report: &int8::Report) -> Vec<Layer> {
+    let own = report.layers.iter().filter(|l| l.runs != int8::Runs::Tract && l.macs.unwrap_or(0) > 0);
+    let layer = |l: &int8::Layer| Layer {
+        name: l.name.clone(),
+        operator: l.op.clone(),
+        engine: "vigie int8".to_owned(),
+        arithmetic: if l.runs == int8::Runs::Integer { "i8" } else { "f32" }.to_owned(),
+        kernel: l.kernels.map(str::to_owned),
+        macs: l.macs.unwrap_or(0),
+    };
+    own.map(layer).collect()
 }
 
 /// Whether an operator is a layer of the network; tract counts the arithmetic of activations and norms as

@@ -9,7 +9,7 @@ use super::file::ModelFile;
 use super::golden::{self, Checked};
 use super::nms::{self, Candidate};
 use super::thresholds::ClassThresholds;
-use super::{Detection, Error, Options};
+use super::{Detection, Error, Options, int8};
 use crate::vision::{Letterbox, Tensor};
 
 /// How long the parts of a detection took.
@@ -26,6 +26,7 @@ pub struct Detector {
     contract: Contract,
     checked: Checked,
     engine: Engine,
+    kernels: String,
     speaks: Speaks,
     nms_iou: f32,
     max_detections: usize,
@@ -38,6 +39,7 @@ impl Detector {
         let Loaded { contract, checked, engine, .. } = load(options)?;
         let candidates = Vec::with_capacity(contract.layout.anchors());
         Ok(Detector {
+            kernels: kernels(engine.report()),
             contract,
             checked,
             engine,
@@ -65,9 +67,9 @@ impl Detector {
         1
     }
 
-    /// Which kernels run the graph, for people.
+    /// Whose code runs the graph, and with which kernels, for people: `tract`, or `int8 avx2` for a quantized model.
     pub fn kernels(&self) -> &str {
-        "tract"
+        &self.kernels
     }
 
     /// How its results were checked at load.
@@ -86,30 +88,45 @@ impl Detector {
         thresholds: &ClassThresholds,
         out: &mut Vec<Detection>,
     ) -> Result<Timing, Error> {
-        assert_eq!(thresholds.scores().len(), self.contract.names.len(), "thresholds of another model");
-        out.clear();
+        let start = Instant::now();
+        self.infer(tensor)?;
+        let inferred = Instant::now();
+        self.decode(letterbox, thresholds, out);
+        Ok(Timing { infer: inferred - start, post: inferred.elapsed() })
+    }
+
+    /// The first half of [`Detector::detect`]: runs the graph.
+    pub fn infer(&mut self, tensor: &Tensor) -> Result<(), Error> {
         if tensor.size != self.contract.size || tensor.data.len() as u64 != tensor.size.area() * 3 {
             return Err(Error::Input { expected: self.contract.size, found: tensor.size });
         }
-        let start = Instant::now();
-        self.engine.run(tensor)?;
-        let inferred = Instant::now();
-        self.decode(thresholds);
+        self.engine.run(tensor)
+    }
+
+    /// The second half of [`Detector::detect`]: what the last run's outputs mean. Decodes, suppresses, and goes back to
+    /// the pixels of the letterbox's picture. Allocates nothing once `out` has grown.
+    ///
+    /// # Panics
+    /// If `thresholds` were resolved for another model, with another number of classes.
+    pub fn decode(&mut self, letterbox: &Letterbox, thresholds: &ClassThresholds, out: &mut Vec<Detection>) {
+        assert_eq!(thresholds.scores().len(), self.contract.names.len(), "thresholds of another model");
+        out.clear();
+        self.candidates.clear();
+        let outputs = self.engine.outputs();
+        decode::candidates(&self.contract.layout, &outputs, thresholds, self.speaks, &mut self.candidates);
+        nms::suppress(&mut self.candidates, self.nms_iou, self.max_detections);
         out.extend(self.candidates.iter().map(|c| Detection {
             class_id: c.class,
             score: c.score,
             bbox: letterbox.undo(&c.bbox),
         }));
-        Ok(Timing { infer: inferred - start, post: inferred.elapsed() })
     }
+}
 
-    /// The last run's outputs become candidates, of which suppression leaves the detections.
-    fn decode(&mut self, thresholds: &ClassThresholds) {
-        self.candidates.clear();
-        let outputs = self.engine.outputs();
-        decode::candidates(&self.contract.layout, &outputs, thresholds, self.speaks, &mut self.candidates);
-        nms::suppress(&mut self.candidates, self.nms_iou, self.max_detections);
-    }
+/// Whose code runs the graph.
+fn kernels(report: &int8::Report) -> String {
+    let own = report.layers.iter().find_map(|layer| layer.kernels);
+    own.map_or_else(|| "tract".to_owned(), |name| format!("int8 {name}"))
 }
 
 /// A model that has passed every check.

@@ -13,12 +13,13 @@ use tract_onnx::tract_core::model::typed::TypedSimpleState;
 use super::contract::{Fed, Input};
 use super::file::{Element, ModelFile};
 use super::layout::{MAX_OUTPUTS, Output};
-use super::{Error, input};
+use super::{Error, input, int8};
 use crate::vision::Tensor as Picture;
 
 /// A graph, analysed and simplified, not yet prepared for this machine.
 pub(super) struct Analysed {
     pub model: TypedModel,
+    pub report: int8::Report,
     pub outputs: Vec<Output>,
 }
 
@@ -27,6 +28,7 @@ pub(super) struct Engine {
     state: TypedSimpleState,
     input: Arc<Tensor>,
     outputs: TVec<TValue>,
+    report: int8::Report,
     /// Outputs of half floats, widened; the others' are empty.
     widened: Vec<Vec<f32>>,
 }
@@ -69,7 +71,7 @@ pub(super) fn analyse(file: &ModelFile, fed: &Fed) -> Result<Analysed, Error> {
     };
     let shape = [1, 3, fed.size.height as usize, fed.size.width as usize];
     guarded(file, || {
-        let parsed = parse(file)?;
+        let (parsed, report) = parse(file)?;
         let mut model = parsed.model;
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("its nodes refer to `{name}`, which nothing makes")));
@@ -77,14 +79,17 @@ pub(super) fn analyse(file: &ModelFile, fed: &Fed) -> Result<Analysed, Error> {
         model.set_input_fact(0, InferenceFact::dt_shape(element, shape))?;
         let model = model.into_typed()?.into_decluttered()?;
         let outputs = outputs(file, &model)?;
-        Ok(Analysed { model, outputs })
+        Ok(Analysed { model, report, outputs })
     })
 }
 
-/// The file's graph in tract's terms. Whatever rewrites a graph or registers operators of our own does it here, before
-/// tract folds quantized weights into floats.
-fn parse(file: &ModelFile) -> TractResult<ParseResult> {
-    tract_onnx::onnx().parse(&file.proto, None)
+/// The file's graph in tract's terms, quantized parts replaced by integer operations of our own before tract folds their
+/// weights into floats.
+fn parse(file: &ModelFile) -> TractResult<(ParseResult, int8::Report)> {
+    let mut onnx = tract_onnx::onnx();
+    let mut proto = file.proto.clone();
+    let rewritten = int8::rewrite(&mut proto, &mut onnx, &int8::Options::default())?;
+    Ok((onnx.parse(&proto, None)?, rewritten.report))
 }
 
 fn outputs(file: &ModelFile, model: &TypedModel) -> TractResult<Vec<Output>> {
@@ -110,7 +115,8 @@ impl Engine {
                 fact.shape.as_concrete().ok_or_else(|| TractError::msg("its input has no fixed shape"))?;
             let input = Arc::new(Tensor::zero_dt(fact.datum_type, shape)?);
             let state = plan.spawn()?;
-            Ok(Engine { state, input, outputs: tvec![], widened: vec![Vec::new(); analysed.outputs.len()] })
+            let widened = vec![Vec::new(); analysed.outputs.len()];
+            Ok(Engine { state, input, outputs: tvec![], report: analysed.report, widened })
         })
     }
 
@@ -157,6 +163,11 @@ impl Engine {
     /// The values of the last run's outputs; on the stack, so that a frame costs no allocation.
     pub(super) fn outputs(&self) -> [&[f32]; MAX_OUTPUTS] {
         std::array::from_fn(|i| self.output(i))
+    }
+
+    /// What of the graph the integer engine runs, and how.
+    pub(super) fn report(&self) -> &int8::Report {
+        &self.report
     }
 
     /// The graph as it runs on this machine.

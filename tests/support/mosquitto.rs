@@ -216,6 +216,11 @@ impl Subscriber {
         self.messages.recv_timeout(PATIENCE).expect("no message in time")
     }
 
+    /// The next message, if one comes within that time.
+    pub fn poll(&self, within: Duration) -> Option<Received> {
+        self.messages.recv_timeout(within).ok()
+    }
+
     /// The next message on `topic`; others are passed over.
     pub fn next_on(&self, topic: &str) -> Received {
         let start = Instant::now();
