@@ -195,11 +195,11 @@ fn a_missing_model_and_a_missing_camera_are_told() {
 }
 
 #[test]
-fn masks_that_are_not_applied_are_not_passed_over_in_silence() {
-    let mask = "[[camera.privacy_mask]]\npoints = [[0, 0], [1, 0], [0, 1]]\n";
-    let output = check(format!("[[camera]]\nname = \"a\"\nsource = {{ testcard = true }}\n{mask}"), &[]);
+fn zones_that_have_no_effect_yet_are_not_passed_over_in_silence() {
+    let zone = "[[camera.zone]]\nname = \"z\"\npoints = [[0, 0], [1, 0], [0, 1]]\n";
+    let output = check(format!("[[camera]]\nname = \"a\"\nsource = {{ testcard = true }}\n{zone}"), &[]);
     assert!(output.status.success());
-    assert!(stderr(&output).contains("privacy masks are NOT applied"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("zones are checked but not acted upon"), "{}", stderr(&output));
 }
 
 #[test]

@@ -5,24 +5,24 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{Failure, Outcome, output};
-use crate::capture::SourceSpec;
+use crate::capture::{DeviceMatcher, SourceSpec};
 use crate::config::{self, Config};
 
-/// Checks a configuration file and tells everything that is wrong with it.
+/// Arguments of `vigie check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration file.
+    /// The configuration file
     #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
     config: PathBuf,
-    /// Prints the configuration as TOML with every default filled in. Passwords are never shown.
+    /// Print the configuration as TOML with every default filled in; secrets are never shown
     #[arg(long)]
     print_effective: bool,
-    /// Prints each problem as a JSON object on a line of its own.
+    /// Print each problem as a JSON object on a line of its own
     #[arg(long, conflicts_with = "print_effective")]
     json: bool,
 }
 
-/// Runs the command.
+/// Checks the configuration.
 pub fn run(args: Args) -> Outcome {
     match Config::load(&args.config) {
         Ok(config) => {
@@ -33,8 +33,8 @@ pub fn run(args: Args) -> Outcome {
             Ok(())
         }
         Err(error) => {
-            if args.json {
-                output::text(&json_lines(&error))?;
+            for problem in error.problems().iter().filter(|_| args.json) {
+                output::json_line(&json(&error, problem))?;
             }
             Err(Failure::Usage(error.into()))
         }
@@ -63,8 +63,8 @@ fn tell(path: &Path, config: &Config) {
 fn describe(camera: &config::Camera) -> String {
     let source = match &camera.source {
         SourceSpec::Device(device) => match device {
-            crate::capture::DeviceMatcher::Path(path) => path.display().to_string(),
-            crate::capture::DeviceMatcher::Match { usb, serial, card, bus } => {
+            DeviceMatcher::Path(path) => path.display().to_string(),
+            DeviceMatcher::Match { usb, serial, card, bus } => {
                 let usb = usb.map(|(vendor, product)| format!("{vendor:04x}:{product:04x}"));
                 let parts = [("usb", &usb), ("serial", serial), ("card", card), ("bus", bus)];
                 let parts =
@@ -79,19 +79,16 @@ fn describe(camera: &config::Camera) -> String {
     format!("camera {}: {source}, at most {} frames a second", camera.name, camera.max_fps)
 }
 
-fn json_lines(error: &config::Error) -> String {
-    let line = |problem: &config::Problem| {
-        let (line, column) = problem.position().unzip();
-        let object = json!({
-            "file": error.name(),
-            "line": line,
-            "column": column,
-            "kind": problem.kind().name(),
-            "key": problem.path(),
-            "message": problem.message(),
-            "hint": problem.hint_text(),
-        });
-        format!("{object}\n")
-    };
-    error.problems().iter().map(line).collect()
+/// A problem for programs.
+fn json(error: &config::Error, problem: &config::Problem) -> serde_json::Value {
+    let (line, column) = problem.position().unzip();
+    json!({
+        "file": error.name(),
+        "line": line,
+        "column": column,
+        "kind": problem.kind().name(),
+        "key": problem.path(),
+        "message": problem.message(),
+        "hint": problem.hint_text(),
+    })
 }

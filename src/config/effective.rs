@@ -1,7 +1,7 @@
 //! A validated configuration written as TOML, with every default filled in.
 
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use super::name::{Map, OneOf, TopicPart, TopicPrefix, Unit, UsbId};
@@ -22,8 +22,8 @@ fn text(value: &str) -> Option<Located<Text>> {
     key(Text(value.to_owned()))
 }
 
-fn path(value: &PathBuf) -> Option<Located<FilePath>> {
-    key(FilePath(value.clone()))
+fn path(value: &Path) -> Option<Located<FilePath>> {
+    key(FilePath(value.to_owned()))
 }
 
 fn time<const MIN: u64, const MAX: u64>(value: Duration) -> Option<Located<Time<MIN, MAX>>> {
@@ -84,7 +84,7 @@ fn mqtt(options: &Options) -> raw::Mqtt {
             _ => None,
         },
         prefix: key(TopicPrefix(options.prefix.clone())),
-        ca_file: options.tls.as_ref().and_then(|tls| tls.ca_file.as_ref()).and_then(path),
+        ca_file: options.tls.as_ref().and_then(|tls| tls.ca_file.as_ref()).and_then(|file| path(file)),
         client_cert: client.and_then(|(certificate, _)| path(certificate)),
         client_key: client.and_then(|(_, key)| path(key)),
         client_id: text(&options.client_id),

@@ -15,7 +15,7 @@ const SHOWN: usize = 50;
 /// As a [`Diagnostic`] it shows each problem with file, line and caret, and what to do about it.
 pub struct Error {
     name: String,
-    source: Option<NamedSource<String>>,
+    source: Option<Box<NamedSource<String>>>,
     problems: Vec<Problem>,
     total: usize,
 }
@@ -32,7 +32,7 @@ impl Error {
             problem.at(position, quotable)
         };
         let problems = problems.into_iter().map(locate).collect();
-        Error { name: name.to_owned(), source: Some(text::quoted(name, content)), problems, total }
+        Error { name: name.to_owned(), source: Some(Box::new(text::quoted(name, content))), problems, total }
     }
 
     /// The problem with a file whose text is not to be had.
@@ -81,7 +81,7 @@ impl std::error::Error for Error {}
 
 impl Diagnostic for Error {
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|source| source as &dyn SourceCode)
+        self.source.as_deref().map(|source| source as &dyn SourceCode)
     }
 
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {

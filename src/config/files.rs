@@ -151,8 +151,13 @@ pub(super) fn hint(path: &Path) -> Option<String> {
         let here = std::env::current_dir().ok()?;
         return Some(format!("a relative path starts at the working directory, which is {}", here.display()));
     }
-    let denied = File::open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
-    denied.then(|| "run as the service's user, or let that user read it (chown, chmod)".to_owned())
+    match File::open(path).err()?.kind() {
+        io::ErrorKind::NotFound => Some("correct the path, or put the file there".to_owned()),
+        io::ErrorKind::PermissionDenied => {
+            Some("run as the service's user, or let that user read it (chown, chmod)".to_owned())
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

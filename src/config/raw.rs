@@ -144,7 +144,7 @@ section! {
         detections_max_fps: RateOrNever,
         /// Parts of the picture that have a name. Checked, not acted upon yet.
         zone: Vec<Located<Zone>>,
-        /// Parts of the picture that nobody shall see. Checked, not acted upon yet.
+        /// Parts of the picture that nobody shall see; they are blackened before anything looks.
         privacy_mask: Vec<Located<PrivacyMask>>,
     }
 }

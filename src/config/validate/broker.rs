@@ -35,15 +35,14 @@ pub(super) fn options(
     let plain = endpoint.as_ref().is_some_and(|endpoint| !endpoint.tls);
     let tls = tls(mqtt, plain, problems);
     let password = password(mqtt, around, problems);
-    if let (Some(place), None) = (password_place(mqtt), &mqtt.username) {
-        if !problems.touch("mqtt.username") {
-            let problem = Problem::new(Kind::Conflict, "mqtt", "a password without a user name");
-            problems.add(
-                problem
-                    .label(place.0, place.1)
-                    .hint("add `username = …`: brokers take a password only with one"),
-            );
-        }
+    let secret = mqtt.password_file.as_ref().map(|file| &file.span);
+    let secret = secret.or(mqtt.credential.as_ref().map(|credential| &credential.span));
+    if let (Some(span), None) = (secret, &mqtt.username)
+        && !problems.touch("mqtt.username")
+    {
+        let problem = Problem::new(Kind::Conflict, "mqtt", "a password without a user name")
+            .label(span.clone(), "this password");
+        problems.add(problem.hint("add `username = …`: brokers take a password only with one"));
     }
     let endpoint = endpoint?;
     Some(Options {
@@ -110,12 +109,6 @@ fn endpoint(text: &str) -> Result<Endpoint, (String, String)> {
         return Err(("port 0 is none".to_owned(), example()));
     }
     Ok(Endpoint { tls, host, port })
-}
-
-/// Where the file says where the password is, whether that can be used or not.
-fn password_place(mqtt: &raw::Mqtt) -> Option<(std::ops::Range<usize>, &'static str)> {
-    let file = mqtt.password_file.as_ref().map(|file| (file.span.clone(), "this password"));
-    file.or_else(|| mqtt.credential.as_ref().map(|credential| (credential.span.clone(), "this password")))
 }
 
 fn password(mqtt: &raw::Mqtt, around: &Surroundings, problems: &mut Problems) -> Option<Secret> {

@@ -178,11 +178,12 @@ fn zones(raw: &raw::Camera, size: Option<Size>, problems: &mut Problems) -> Vec<
     unique("zone", names.map(|name| (name.value.0.as_str(), name)), problems);
     let mut zone = |place: &Located<raw::Zone>| {
         let raw = &place.value;
-        if let Some(labels) = raw.labels.as_ref().filter(|labels| labels.value.is_empty()) {
-            if !problems.touch(&labels.path) {
-                let problem = Problem::with(Kind::BadValue, labels, "is empty, so nothing would ever count");
-                problems.add(problem.hint("name labels, or leave it out for all"));
-            }
+        if let Some(labels) = &raw.labels
+            && labels.value.is_empty()
+            && !problems.touch(&labels.path)
+        {
+            let problem = Problem::with(Kind::BadValue, labels, "is empty, so nothing would ever count");
+            problems.add(problem.hint("name labels, or leave it out for all"));
         }
         let polygon = polygon(&place.path, raw.points.as_ref(), raw.unit.as_ref(), size, problems);
         let labels = raw.labels.as_ref();

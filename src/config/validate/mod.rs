@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::files::{self, Surroundings};
 use super::problem::{Kind, Problem, Problems};
-use super::read::Located;
+use super::read::{Located, shorten};
 use super::value::FilePath;
 use super::{Camera, Config, Log, defaults, raw};
 use crate::detector;
@@ -20,6 +20,7 @@ pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Pro
     let mqtt = file.mqtt.as_ref().map(|mqtt| broker::options(&mqtt.value, &device, around, problems));
     let model = model(file.model.as_ref().map(|model| &model.value), around, problems);
     let stats = file.stats.as_ref().and_then(|stats| stats.value.interval.as_ref());
+    let log = log(file.log.as_ref().map(|log| &log.value), problems);
     let cameras = cameras(file, problems);
     Some(Config {
         device,
@@ -29,15 +30,23 @@ pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Pro
         },
         model: model?,
         stats_interval: stats.map_or(defaults::STATS_INTERVAL, |interval| interval.value.0),
-        log: log(file.log.as_ref().map(|log| &log.value)),
+        log,
         cameras: cameras?,
     })
 }
 
-fn log(log: Option<&raw::Log>) -> Log {
+fn log(log: Option<&raw::Log>, problems: &mut Problems) -> Log {
     let level = log.and_then(|log| log.level.as_ref()).map_or(defaults::LOG_LEVEL, |level| level.value.0);
-    let modules = log.and_then(|log| log.modules.as_ref()).into_iter().flat_map(|modules| &modules.value.0);
-    Log { level, modules: modules.map(|(module, level)| (module.clone(), level.value.0)).collect() }
+    let modules =
+        || log.and_then(|log| log.modules.as_ref()).into_iter().flat_map(|modules| &modules.value.0);
+    let is_module = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'))
+    };
+    for (name, level) in modules().filter(|(name, _)| !is_module(name)) {
+        let message = format!("`{}` is no module", shorten(name));
+        problems.add(Problem::with(Kind::BadValue, level, message).hint("a path such as `vigie::capture`"));
+    }
+    Log { level, modules: modules().map(|(module, level)| (module.clone(), level.value.0)).collect() }
 }
 
 fn model(
@@ -61,13 +70,12 @@ fn model(
             None
         }),
     };
-    if let Some(names) = &model.names {
-        if names.value.is_empty() && !problems.touch(&names.path) {
-            let problem = Problem::with(Kind::BadValue, names, "is empty");
-            problems
-                .add(problem.hint("name every class in the order of the model's outputs, or leave it out"));
-        }
-        unique("class", names.value.iter().map(|name| (name.value.0.as_str(), name)), problems);
+    if let Some(names) = &model.names
+        && names.value.is_empty()
+        && !problems.touch(&names.path)
+    {
+        let problem = Problem::with(Kind::BadValue, names, "is empty");
+        problems.add(problem.hint("name every class in the order of the model's outputs, or leave it out"));
     }
     let names =
         model.names.as_ref().map(|names| names.value.iter().map(|name| name.value.0.clone()).collect());
