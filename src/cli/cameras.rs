@@ -205,7 +205,10 @@ fn source_line(report: &Report) -> String {
 fn unusable(text: &mut String, report: &Report, style: Style) {
     heading(text, report, style.paint("33", "○"), style);
     let Err(e) = &report.verdict else { return };
-    for line in wrap(&e.to_string(), WIDTH - 2) {
+    // The heading has said which device it is.
+    let reason = e.to_string();
+    let heading = format!("{} ({}) ", report.node.path.display(), report.card);
+    for line in wrap(reason.strip_prefix(&heading).unwrap_or(&reason), WIDTH - 2) {
         let _ = writeln!(text, "  {line}");
     }
     for (i, line) in e.hint().into_iter().flat_map(|hint| wrap(hint, WIDTH - 4)).enumerate() {
@@ -216,6 +219,22 @@ fn unusable(text: &mut String, report: &Report, style: Style) {
 
 fn heading(text: &mut String, report: &Report, dot: String, style: Style) {
     let _ = writeln!(text, "{dot} {}  {}", style.bold(&report.node.path.display().to_string()), report.card);
+}
+
+/// Formats with the same sizes and rates in one row: their codes, and the sizes in words.
+fn alike(listings: &[&Listing]) -> Vec<(String, String)> {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for listing in listings {
+        let sizes = sizes_in_words(listing);
+        match rows.iter_mut().find(|(_, known)| *known == sizes) {
+            Some((codes, _)) => {
+                codes.push(' ');
+                codes.push_str(&listing.fourcc);
+            }
+            None => rows.push((listing.fourcc.clone(), sizes)),
+        }
+    }
+    rows
 }
 
 /// The sizes of a format, those with the same fastest rate together: `640x480 640x360 at 30 fps, 1280x720 at 10 fps`.
@@ -309,7 +328,7 @@ mod tests {
   driver   uvcvideo at usb-0000:01:00.0-1.2
   usb      046d:082d, serial A1
   names    /dev/v4l/by-id/usb-C920-video-index0
-  formats  YUYV 640x480 640x360 at 30 fps, 1280x720 at 10 fps
+  formats  YUYV  640x480 640x360 at 30 fps, 1280x720 at 10 fps
   unused   H264
   chosen   YUYV 640x360 for a model of 320x320, where nothing else is asked for
   source   { usb = \"046d:082d\", serial = \"A1\" }

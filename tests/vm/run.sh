@@ -27,6 +27,9 @@ if [[ " ${TESTS[*]} " != " board " ]]; then
     VIGIE_BINARY=${CARGO_TARGET_DIR:-target}/aarch64-unknown-linux-gnu/debug/vigie
   fi
   aarch64-linux-gnu-strip -o "$SHARE/vigie" "$VIGIE_BINARY"
+  # the example that the capture tests run lies beside the daemon
+  grab=$(dirname "$VIGIE_BINARY")/examples/grab
+  [ ! -e "$grab" ] || aarch64-linux-gnu-strip -o "$SHARE/grab" "$grab"
 fi
 
 # What goes to the board: tests, unit, configuration, model, and the photographs in a camera's size.

@@ -170,11 +170,12 @@ fn is_motion_jpeg(codec: &[u8; 4]) -> bool {
 
 /// Reads a head; `None` at the file's end.
 fn chunk(input: &mut Input) -> io::Result<Option<Chunk>> {
-    let mut head = Vec::with_capacity(8);
-    input.take(8).read_to_end(&mut head)?;
-    let [a, b, c, d, len @ ..] = &head[..] else { return Ok(None) };
-    let Ok(len) = <[u8; 4]>::try_from(len) else { return Ok(None) };
-    Ok(Some(Chunk { id: [*a, *b, *c, *d], len: u32::from_le_bytes(len) }))
+    let mut head = [0; 8];
+    match input.read_exact(&mut head) {
+        Ok(()) => Ok(Some(Chunk { id: four_at(&head, 0), len: u32_at(&head, 4) })),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// Reads the body of a header chunk, of which no more than the first part is ever needed.

@@ -16,6 +16,8 @@ pub(super) struct Y4m {
     colour: Colour,
     /// A 4:2:2 picture as it stands in the file, before it is interleaved.
     planar: Vec<u8>,
+    /// The line before a picture.
+    line: Vec<u8>,
 }
 
 /// How the file lays a picture out.
@@ -34,9 +36,11 @@ const LONGEST_LINE: u64 = 1024;
 
 impl Y4m {
     pub(super) fn open(mut input: Input) -> Result<(Y4m, Header), Error> {
-        let line = line(&mut input).map_err(|e| Error::io("cannot read the Y4M header", e))?;
-        let line = line.ok_or_else(|| bad("its header line never ends"))?;
-        let text = String::from_utf8_lossy(&line);
+        let mut line = Vec::new();
+        if !read_line(&mut input, &mut line).map_err(|e| Error::io("cannot read the Y4M header", e))? {
+            return Err(bad("its header line never ends"));
+        }
+        let text = String::from_utf8_lossy(&line).into_owned();
         let (mut width, mut height, mut fps, mut colour) = (0, 0, None, Colour::default());
         let mut layout = Layout::Yu12;
         for field in text.split(' ').skip(1).filter(|field| !field.is_empty()) {
@@ -63,7 +67,10 @@ impl Y4m {
             Layout::Planar422 => PixelFormat::Yuyv,
             Layout::Mono => PixelFormat::Grey,
         };
-        Ok((Y4m { input, first, size, layout, colour, planar: Vec::new() }, Header { format, size, fps }))
+        Ok((
+            Y4m { input, first, size, layout, colour, planar: Vec::new(), line },
+            Header { format, size, fps },
+        ))
     }
 
     pub(super) fn rewind(&mut self) -> io::Result<()> {
@@ -72,7 +79,7 @@ impl Y4m {
 
     pub(super) fn read(&mut self, frame: &mut Frame) -> io::Result<Step> {
         // Without its line there is no telling where the next picture begins.
-        if !line(&mut self.input)?.is_some_and(|line| line.starts_with(b"FRAME")) {
+        if !read_line(&mut self.input, &mut self.line)? || !self.line.starts_with(b"FRAME") {
             return Ok(Step::End);
         }
         let (w, h) = (self.size.width as usize, self.size.height as usize);
@@ -133,11 +140,11 @@ fn rate(value: &str) -> Option<f32> {
     (fps.is_finite() && fps > 0.0).then_some(fps)
 }
 
-/// Reads a line without its end; `None`: the file ends, or the line is none.
-fn line(input: &mut Input) -> io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    input.take(LONGEST_LINE).read_until(b'\n', &mut line)?;
-    Ok(if line.pop() == Some(b'\n') { Some(line) } else { None })
+/// Reads a line without its end; `false`: the file ends, or the line is none.
+fn read_line(input: &mut Input, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    input.take(LONGEST_LINE).read_until(b'\n', line)?;
+    Ok(line.pop() == Some(b'\n'))
 }
 
 fn bad(what: impl Into<String>) -> Error {

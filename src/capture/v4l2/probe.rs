@@ -96,7 +96,7 @@ pub(super) fn sys_capability(node: &Node, file: &File) -> Result<Capability, Err
         let e = Error::io(format!("{} is no V4L2 device", node.path.display()), e);
         match e.kind() {
             ErrorKind::Lost => e,
-            _ => e.with_kind(ErrorKind::NotCapture).with_hint("`vigie cameras` lists those that are"),
+            _ => e.with_kind(ErrorKind::NotCapture),
         }
     })
 }
@@ -109,10 +109,7 @@ const PROCESSORS: [&str; 6] =
 pub(super) fn kind_of(node: &Node, c: &Capability) -> Result<Kind, Error> {
     let path = node.path.display();
     let has = |bits| c.caps & bits != 0;
-    let not = |what: &str| {
-        Err(Error::new(ErrorKind::NotCapture, format!("{path} ({}) {what}", c.card))
-            .with_hint("`vigie cameras` lists the nodes that pictures can be captured from"))
-    };
+    let not = |what: &str| Err(Error::new(ErrorKind::NotCapture, format!("{path} ({}) {what}", c.card)));
     if has(raw::V4L2_CAP_VIDEO_M2M | raw::V4L2_CAP_VIDEO_M2M_MPLANE)
         || PROCESSORS.contains(&c.driver.as_str())
     {

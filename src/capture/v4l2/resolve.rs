@@ -22,7 +22,12 @@ pub(super) fn resolve(matcher: &DeviceMatcher, roots: &Roots) -> Result<Opened, 
     match matcher {
         DeviceMatcher::Path(path) => {
             let file = open_node(path)?;
-            opened(nodes::describe(path, roots), file)
+            opened(nodes::describe(path, roots), file).map_err(|e| match e.kind() {
+                ErrorKind::NotCapture => {
+                    e.with_hint("`vigie cameras` lists the nodes that pictures can be captured from")
+                }
+                _ => e,
+            })
         }
         DeviceMatcher::Match { .. } => search(matcher, nodes::list(roots)),
     }
