@@ -1,6 +1,7 @@
-// feed DEVICE FPS[/TIMES] FILE... : a camera made of pictures. Writes them to a v4l2loopback node, in turn, at a steady pace,
-// until it is killed; each of them TIMES (1) times before the next. All of one kind and size: PPM pictures go out as YUYV (BT.601, limited range, as cameras send
-// it), files that are named *.WIDTHxHEIGHT.yuyv as they are, JPEG pictures as MJPEG, byte for byte.
+// feed DEVICE FPS[/TIMES] FILE... : a camera made of pictures. Writes them to a v4l2loopback node, in turn, at a steady
+// pace, until it is killed; each of them TIMES (1) times before the next. All of one kind and size: PPM pictures go out
+// as YUYV (BT.601, limited range, as cameras send it), files that are named *.WIDTHxHEIGHT.yuyv as they are, JPEG
+// pictures as MJPEG, byte for byte.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
