@@ -1,6 +1,7 @@
-// feed DEVICE FPS FILE... : a camera made of pictures. Writes them to a v4l2loopback node, in turn, at a steady pace,
-// until it is killed. All of one kind and size: PPM pictures go out as YUYV (BT.601, limited range, as cameras send
-// it), JPEG pictures as MJPEG, byte for byte.
+// feed DEVICE FPS[/TIMES] FILE... : a camera made of pictures. Writes them to a v4l2loopback node, in turn, at a steady
+// pace, until it is killed; each of them TIMES (1) times before the next. All of one kind and size: PPM pictures go out
+// as YUYV (BT.601, limited range, as cameras send it), files that are named *.WIDTHxHEIGHT.yuyv as they are, JPEG
+// pictures as MJPEG, byte for byte.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
@@ -59,15 +60,27 @@ static int ppm_to_yuyv(struct picture *p) {
   return 1;
 }
 
+// The size stands in the name.
+static int raw_yuyv(struct picture *p, const char *path) {
+  const char *dot = strrchr(path, '.');
+  if (!dot || strcmp(dot, ".yuyv")) return 0;
+  while (dot > path && dot[-1] != '.' && dot[-1] != '/') dot--;
+  return sscanf(dot, "%dx%d.yuyv", &p->width, &p->height) == 2 && p->len == 2 * (size_t)p->width * p->height;
+}
+
 int main(int argc, char **argv) {
-  if (argc < 4) { fprintf(stderr, "usage: feed DEVICE FPS FILE...\n"); return 2; }
-  double fps = atof(argv[2]);
+  if (argc < 4) { fprintf(stderr, "usage: feed DEVICE FPS[/TIMES] FILE...\n"); return 2; }
+  double fps = 0;
+  int times = 1;
+  if (sscanf(argv[2], "%lf/%d", &fps, &times) < 1 || fps <= 0 || times < 1) { fprintf(stderr, "%s: no rate\n", argv[2]); return 2; }
   int count = argc - 3;
   struct picture *pictures = calloc(count, sizeof *pictures);
   for (int i = 0; i < count; i++) {
     struct picture *p = &pictures[i];
     *p = read_file(argv[3 + i]);
-    if (!jpeg_size(p) && !ppm_to_yuyv(p)) { fprintf(stderr, "%s: neither a JPEG nor a PPM of even width\n", argv[3 + i]); return 1; }
+    if (!raw_yuyv(p, argv[3 + i]) && !jpeg_size(p) && !ppm_to_yuyv(p)) {
+      fprintf(stderr, "%s: neither a JPEG, a PPM of even width, nor a whole .WIDTHxHEIGHT.yuyv\n", argv[3 + i]); return 1;
+    }
     if (p->width != pictures->width || p->height != pictures->height || p->jpeg != pictures->jpeg) {
       fprintf(stderr, "%s: not of the same size and kind as the first picture\n", argv[3 + i]); return 1;
     }
@@ -91,7 +104,7 @@ int main(int argc, char **argv) {
   struct timespec due;
   clock_gettime(CLOCK_MONOTONIC, &due);
   for (long i = 0;; i++) {
-    const struct picture *p = &pictures[i % count];
+    const struct picture *p = &pictures[i / times % count];
     if (write(device, p->bytes, p->len) < 0) fail("write");
     due.tv_nsec += 1e9 / fps;
     while (due.tv_nsec >= 1000000000) { due.tv_nsec -= 1000000000; due.tv_sec++; }

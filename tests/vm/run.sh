@@ -3,13 +3,13 @@
 # installs the aarch64 binary there and runs the tests of guest/ on it (all of them, or those named). What the board
 # printed and logged is in build/vm/logs afterwards. Fails when a check failed, none ran, or the board died.
 #   VM_CPU=cortex-a72   another CPU
-#   VIGIE_BINARY=FILE   an aarch64 binary that is already built
+#   VIGIE_BINARY=FILE   an aarch64 binary that is already built (with its examples beside it)
 #   VIGIE_MODEL=FILE    another model than the shipped one
 #   VIGIE_PICTURES=DIR  other photographs before its cameras
 . "$(dirname "$0")/../../scripts/lib.sh"
 cd "$ROOT"
 HERE=$ROOT/tests/vm
-TESTS=("$@"); [ $# -gt 0 ] || TESTS=(board daemon $([ -e "$HERE/guest/capture-faults.sh" ] && echo capture-faults))
+TESTS=("$@"); [ $# -gt 0 ] || TESTS=(board daemon capture-faults)
 CPU=${VM_CPU:-cortex-a76}
 LIMIT=1500   # seconds until the board is given up
 
@@ -27,9 +27,7 @@ if [[ " ${TESTS[*]} " != " board " ]]; then
     VIGIE_BINARY=${CARGO_TARGET_DIR:-target}/aarch64-unknown-linux-gnu/debug/vigie
   fi
   aarch64-linux-gnu-strip -o "$SHARE/vigie" "$VIGIE_BINARY"
-  # the example that the capture tests run lies beside the daemon
-  grab=$(dirname "$VIGIE_BINARY")/examples/grab
-  [ ! -e "$grab" ] || aarch64-linux-gnu-strip -o "$SHARE/grab" "$grab"
+  aarch64-linux-gnu-strip -o "$SHARE/grab" "$(dirname "$VIGIE_BINARY")/examples/grab"
 fi
 
 # What goes to the board: tests, unit, configuration, model, and the photographs in a camera's size.

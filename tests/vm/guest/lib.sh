@@ -41,12 +41,12 @@ payloads() { since_mark | sed -nE "s|^[^ ]+ [01] $1 ||p"; }
 # retained TOPIC PAYLOAD : what a subscriber who comes now is told
 retained() { [ "$(timeout 10 mosquitto_sub -t "$1" -C 1 -W 5 -F '%r %p' 2>/dev/null)" = "1 $2" ]; }
 
-# feed yuyv|mjpeg : (re)starts the camera made of photographs
+# feed yuyv|mjpeg : (re)starts the camera made of photographs: five frames a second, three seconds a photograph
 feed() {
   stop_feed "$1"
   case $1 in
-    yuyv) /host/feed /dev/video20 5 /host/pictures/*.ppm 2>> "$LOGS/feed.txt" & ;;
-    mjpeg) /host/feed /dev/video21 5 /host/pictures/*.jpg 2>> "$LOGS/feed.txt" & ;;
+    yuyv) /host/feed /dev/video20 5/15 /host/pictures/*.ppm 2>> "$LOGS/feed.txt" & ;;
+    mjpeg) /host/feed /dev/video21 5/15 /host/pictures/*.jpg 2>> "$LOGS/feed.txt" & ;;
   esac
   echo $! > "/run/feed-$1"; disown
 }
