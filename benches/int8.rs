@@ -1,0 +1,160 @@
+//! The integer engine against stock tract on the same file, interleaved, one thread; and layer by layer.
+//!
+//! `cargo bench --bench int8 -- MODEL.onnx [--layers] [--frames N] [--no-stock]` prints tables. With `--serve` it reads lines
+//! from standard input, runs one frame for each, and answers with nanoseconds of wall and of thread time: so that
+//! `benches/peers/int8.py` can interleave it with other runtimes.
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
+
+use std::io::{BufRead, Write};
+use std::time::{Duration, Instant};
+
+use tract_onnx::prelude::*;
+use vigie::detector::int8::exec::{Input, Output};
+use vigie::detector::int8::kernels::{Kernels, available};
+use vigie::detector::int8::plan::Form;
+use vigie::detector::int8::{self, Rewritten};
+
+type Runnable = std::sync::Arc<TypedRunnableModel>;
+
+fn thread_time() -> Duration {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+}
+
+/// A model as tract runs it: rewritten for `kernels`, or stock.
+fn load(path: &str, kernels: Option<&'static dyn Kernels>) -> (Runnable, Option<Rewritten>) {
+    let mut onnx = tract_onnx::onnx();
+    let mut proto = onnx.proto_model_for_path(path).unwrap();
+    let rewritten =
+        kernels.map(|k| int8::rewrite(&mut proto, &mut onnx, &int8::Options { kernels: Some(k) }).unwrap());
+    let model = onnx.parse(&proto, None).unwrap().model.into_optimized().unwrap().into_runnable().unwrap();
+    (model, rewritten)
+}
+
+/// The same pseudo-random picture for everybody, smooth enough to look like one.
+fn picture(model: &Runnable) -> Tensor {
+    let fact = model.model().input_fact(0).unwrap();
+    let shape: Vec<usize> = fact.shape.as_concrete().unwrap().to_vec();
+    let (h, w) = (shape[2], shape[3]);
+    let value = |i: usize| {
+        let (c, y, x) = (i / (h * w), i / w % h, i % w);
+        (128.0 + 80.0 * ((x * (c + 2)) as f32 * 0.03).sin() + 40.0 * ((y * (c + 1)) as f32 * 0.07).cos()) as u8
+    };
+    let bytes: Vec<u8> = (0..shape.iter().product()).map(value).collect();
+    if fact.datum_type == u8::datum_type() {
+        return Tensor::from_shape(&shape, &bytes).unwrap();
+    }
+    let floats: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
+    Tensor::from_shape(&shape, &floats).unwrap()
+}
+
+fn frame(model: &Runnable, x: &Tensor) -> (Duration, Duration) {
+    let (wall, thread) = (Instant::now(), thread_time());
+    model.run(tvec!(x.clone().into_tvalue())).unwrap();
+    (wall.elapsed(), thread_time() - thread)
+}
+
+fn median(v: &mut [f64]) -> f64 {
+    v.sort_by(f64::total_cmp);
+    v[v.len() / 2]
+}
+
+fn serve(model: &Runnable) {
+    let x = picture(model);
+    frame(model, &x);
+    println!("ready");
+    for line in std::io::stdin().lock().lines() {
+        if line.is_err() {
+            return;
+        }
+        let (wall, thread) = frame(model, &x);
+        println!("{} {}", wall.as_nanos(), thread.as_nanos());
+        std::io::stdout().flush().unwrap();
+    }
+}
+
+/// The least time of each step over many frames: what it costs when nothing disturbs it.
+fn layers(rewritten: &Rewritten, frames: usize) {
+    for plan in &rewritten.plans {
+        let len = |shape: &[usize]| shape.iter().product::<usize>();
+        let bytes: Vec<Vec<u8>> = plan.inputs.iter().map(|p| (0..len(&p.shape)).map(|i| (i * 7) as u8).collect()).collect();
+        let floats: Vec<Vec<f32>> =
+            bytes.iter().map(|v| v.iter().map(|&b| f32::from(b) / 255.0).collect()).collect();
+        let inputs: Vec<Input<'_>> = plan
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(i, p)| if p.form == Form::Bytes { Input::U8(&bytes[i]) } else { Input::F32(&floats[i]) })
+            .collect();
+        let mut results: Vec<Vec<f32>> = plan.outputs.iter().map(|p| vec![0.0; len(&p.shape)]).collect();
+        let (mut work, mut least) = (plan.workspace(), vec![Duration::MAX; plan.steps.len()]);
+        for _ in 0..frames {
+            let mut outputs: Vec<Output<'_>> = results.iter_mut().map(|v| Output::F32(v)).collect();
+            let mut times = vec![Duration::ZERO; plan.steps.len()];
+            plan.run(&mut work, &inputs, &mut outputs, Some(&mut times));
+            least.iter_mut().zip(times).for_each(|(l, t)| *l = (*l).min(t));
+        }
+        let total: Duration = least.iter().sum();
+        println!("\n{:<12} {:>9} {:>6} {:>9}  name", "step", "us", "%", "GMAC/s");
+        for (named, t) in plan.steps.iter().zip(&least) {
+            let (us, rate) = (t.as_secs_f64() * 1e6, named.step.macs() as f64 / t.as_secs_f64() / 1e9);
+            let share = 100.0 * t.as_secs_f64() / total.as_secs_f64();
+            println!("{:<12} {us:>9.1} {share:>6.2} {rate:>9.1}  {}", named.step.kind(), named.name);
+        }
+        let mut kinds: Vec<(&str, f64, u64)> = Vec::new();
+        for (named, t) in plan.steps.iter().zip(&least) {
+            let kind = named.step.kind();
+            let at = kinds.iter().position(|k| k.0 == kind).unwrap_or_else(|| {
+                kinds.push((kind, 0.0, 0));
+                kinds.len() - 1
+            });
+            kinds[at].1 += t.as_secs_f64() * 1e3;
+            kinds[at].2 += named.step.macs();
+        }
+        println!("\nsum of the least times: {:.2} ms", total.as_secs_f64() * 1e3);
+        for (kind, ms, macs) in kinds {
+            println!("{kind:<12} {ms:>7.3} ms {:>8.1} MMAC {:>7.1} GMAC/s", macs as f64 / 1e6, macs as f64 / ms / 1e6);
+        }
+    }
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let flag = |name: &str| args.iter().any(|a| a == name);
+    let number = |name: &str, default: usize| {
+        args.iter().position(|a| a == name).map_or(default, |i| args[i + 1].parse().unwrap())
+    };
+    let Some(path) = args.iter().find(|a| a.ends_with(".onnx")) else {
+        println!("int8: no MODEL.onnx given, nothing measured");
+        return;
+    };
+    if flag("--serve") {
+        let kernels = (!flag("--stock")).then(int8::kernels::best);
+        return serve(&load(path, kernels).0);
+    }
+    let frames = number("--frames", 30);
+    let mut models: Vec<(String, Runnable)> = Vec::new();
+    for (i, kernels) in available().into_iter().enumerate() {
+        let (model, rewritten) = load(path, Some(kernels));
+        let rewritten = rewritten.unwrap();
+        if i == 0 && flag("--layers") {
+            layers(&rewritten, frames * 4);
+        }
+        models.push((format!("vigie {}", kernels.name()), model));
+    }
+    if !flag("--no-stock") {
+        models.push(("stock tract".into(), load(path, None).0));
+    }
+    let mut times = vec![(Vec::new(), Vec::new()); models.len()];
+    for _ in 0..frames {
+        for ((_, model), times) in models.iter().zip(&mut times) {
+            let (wall, thread) = frame(model, &picture(model));
+            times.0.push(wall.as_secs_f64() * 1e3);
+            times.1.push(thread.as_secs_f64() * 1e3);
+        }
+    }
+    println!("\n{:<20} {:>12} {:>12} {:>12}", "one thread", "median ms", "least ms", "thread ms");
+    for ((name, _), (wall, thread)) in models.iter().zip(&mut times) {
+        println!("{name:<20} {:>12.2} {:>12.2} {:>12.2}", median(wall), wall[0], median(thread));
+    }
+}
