@@ -1,6 +1,8 @@
 """The four commands one after the other, as a user runs them, and what they say when something is wrong."""
 
 import csv
+import importlib
+import io
 import json
 import os
 import re
@@ -8,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -17,13 +21,16 @@ TINY = "channels: [8, 8, 8, 16, 16, 16]\ndims: [16, 16, 16]\ndepths: [1, 1, 1]\n
 
 
 def command(module: str, *args: object, fails: bool = False) -> str:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", f"vigie_training.{module}", *map(str, args)], cwd=Path(__file__).parents[1], env=environment, text=True,
-        capture_output=True, timeout=120,
-    )  # fmt: skip
-    assert (done.returncode == 2) if fails else (done.returncode == 0), done.stdout + done.stderr
-    return done.stderr if fails else done.stdout
+    """Run a command within this process (importing PyTorch takes seconds). -> what it printed, of errors if it is to fail."""
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with mock.patch.object(sys, "argv", [module, *map(str, args)]), redirect_stdout(out), redirect_stderr(err):
+        try:
+            importlib.import_module(f"vigie_training.{module}").main()
+        except SystemExit as exit_:
+            code = exit_.code
+    assert code == (2 if fails else 0), out.getvalue() + err.getvalue()
+    return (err if fails else out).getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +103,7 @@ def test_a_killed_run_goes_on_where_it_was(coco, tmp_path):
         (["train", "--data", "nowhere", "--out", "x"], "no data set at nowhere"),
         (["train", "--data", "COCO", "--out", "x", "--stages", "300"], "stages '300' are not SIZE:UNTIL pairs"),
         (["train", "--data", "COCO", "--out", "x", "--network", "xxl"], "network 'xxl' is neither a preset nor a file"),
+        (["train", "--data", "COCO", "--out", "x", "--batch", "1"], "batch 1 is too small for batch norm"),
         (["evaluate", "missing.onnx", "--data", "COCO"], "no model at missing.onnx"),
         (["export", "missing.pt", "--out", "x.onnx"], "no weights at missing.pt"),
         (["quantize", "missing.onnx", "--data", "COCO", "--out", "x.onnx"], "no model at missing.onnx"),

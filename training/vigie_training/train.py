@@ -8,6 +8,7 @@ The same command goes on from `OUT/last.pt`, whenever it was killed. `OUT/best.p
 """
 
 import argparse
+import importlib.util
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -109,6 +110,8 @@ def train(args: argparse.Namespace) -> None:
     settings, folder = settings_of(args), Path(args.out)
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch sees no GPU", "nvidia-smi shows whether there is one; else --device cpu")
+    if args.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise InputError("--tensorboard: TensorBoard is not installed", "pip install 'vigie-training[tensorboard]'")
     if args.threads:
         torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)  # the batch workers are the threads

@@ -41,10 +41,6 @@ class RunLog:
 
 
 def _board(folder: Path):
-    from ..errors import InputError
+    from torch.utils.tensorboard import SummaryWriter
 
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise InputError("--tensorboard: TensorBoard is not installed", "pip install 'vigie-training[tensorboard]'") from error
     return SummaryWriter(str(folder / "tensorboard"))

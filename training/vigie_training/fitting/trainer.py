@@ -6,6 +6,7 @@
 
 import contextlib
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,7 +101,7 @@ class Trainer:
     def run(self, evaluate: Callable[[Detector, int], Scores], evaluations: int, log: RunLog, progress_bar: bool = True) -> bool:
         """Train to the end, evaluating so many times on the way. -> False if it was told to stop before."""
         model: nn.Module = torch.compile(self.model) if self.settings.compile else self.model
-        means = _Means()
+        means = _Means(self.seconds)
         saved = time.monotonic()
         bar = tqdm(
             total=100, desc="training", disable=None if progress_bar else True, bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} {postfix}"
@@ -116,11 +117,11 @@ class Trainer:
                     row = means.row(self, batch.size, lr)
                     log.row(row)
                     bar.set_postfix_str(f"step {self.step} epoch {row['epoch']:.1f} loss {row['loss']:.3f} {row['pictures_per_s']:.0f} pictures/s")
-                    means = _Means()
+                    means = _Means(self.seconds)
                 bar.n = round(100 * self.progress, 1)
                 bar.refresh()
                 if self.progress * evaluations >= self.evaluated + 1:
-                    self._evaluate(evaluate, log, batch.size)
+                    self._evaluate(evaluate, log)
                     saved = time.monotonic()
                 elif time.monotonic() - saved > SAVE_EVERY_SECONDS:
                     self.save("last.pt")
@@ -149,6 +150,8 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.settings.clip_gradient)
         if torch.isfinite(norm):
             self.optimizer.step()
+        else:
+            tqdm.write(f"step {self.step}: the gradient is not finite, the step is left out", file=sys.stderr)
         self.step += 1
         self.seen += len(batch.pictures)
         self.average.update(self.model, self.step)
@@ -159,8 +162,9 @@ class Trainer:
         tensor = torch.from_numpy(array)
         return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
 
-    def _evaluate(self, evaluate: Callable[[Detector, int], Scores], log: RunLog, size: int) -> None:
-        scores = evaluate(self.average.model, size)
+    def _evaluate(self, evaluate: Callable[[Detector, int], Scores], log: RunLog) -> None:
+        # At the size that the run ends with, so that all its scores can be compared.
+        scores = evaluate(self.average.model, self.schedule.stages[-1][0])
         self.evaluated += 1
         epoch = self.seen / len(self.augmenter.split)
         log.evaluation({"step": self.step, "minutes": self.seconds / 60, "epoch": epoch} | scores.to_dict())
@@ -174,9 +178,9 @@ class Trainer:
 class _Means:
     """Sums since the last row of the log."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self.sums: torch.Tensor | float = 0.0
-        self.steps, self.pictures, self.objects, self.start = 0, 0, 0, time.monotonic()
+        self.steps, self.pictures, self.objects, self.start = 0, 0, 0, seconds
 
     def add(self, losses: torch.Tensor, batch: Batch) -> None:
         self.sums = self.sums + losses
@@ -186,7 +190,7 @@ class _Means:
 
     def row(self, trainer: Trainer, size: int, lr: float) -> dict:
         loss, box, cls, dfl = (self.sums / self.steps).tolist()
-        rate = self.pictures / (time.monotonic() - self.start)
+        rate = self.pictures / max(1e-9, trainer.seconds - self.start)
         return {
             "step": trainer.step, "minutes": trainer.seconds / 60, "epoch": trainer.seen / len(trainer.augmenter.split), "size": size, "lr": lr,
             "loss": loss, "box": box, "cls": cls, "dfl": dfl, "objects": self.objects / self.pictures, "pictures_per_s": rate,
