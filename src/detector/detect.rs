@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::contract::{self, Contract};
-use super::decode::{self, Speaks};
 use super::engine::{self, Engine};
 use super::file::ModelFile;
 use super::golden::{self, Checked};
-use super::nms::{self, Candidate};
+use super::post::Post;
 use super::thresholds::ClassThresholds;
 use super::{Detection, Error, Options};
 use crate::vision::{Letterbox, Tensor};
@@ -26,33 +25,21 @@ pub struct Detector {
     contract: Contract,
     checked: Checked,
     engine: Engine,
-    speaks: Speaks,
-    nms_iou: f32,
-    max_detections: usize,
-    candidates: Vec<Candidate>,
+    post: Post,
 }
 
 impl Detector {
     /// Reads a model, prepares it for this machine, and checks that it computes here what it should.
     pub fn load(options: &Options) -> Result<Detector, Error> {
         let Loaded { contract, checked, engine, .. } = load(options)?;
-        let candidates = Vec::with_capacity(contract.layout.anchors());
-        Ok(Detector {
-            contract,
-            checked,
-            engine,
-            speaks: Speaks::BestClass,
-            nms_iou: options.nms_iou,
-            max_detections: options.max_detections,
-            candidates,
-        })
+        let post = Post::new(&contract.layout, options.nms_iou, options.max_detections);
+        Ok(Detector { contract, checked, engine, post })
     }
 
     /// Lets an anchor report every class that reaches its threshold, not only the best one, as COCO evaluations of YOLO
     /// models do.
-    pub fn with_every_class(mut self) -> Detector {
-        self.speaks = Speaks::EveryClass;
-        self
+    pub fn with_every_class(self) -> Detector {
+        Detector { post: self.post.with_every_class(), ..self }
     }
 
     /// What the model is fed and what comes out.
@@ -94,21 +81,8 @@ impl Detector {
         let start = Instant::now();
         self.engine.run(tensor)?;
         let inferred = Instant::now();
-        self.decode(thresholds);
-        out.extend(self.candidates.iter().map(|c| Detection {
-            class_id: c.class,
-            score: c.score,
-            bbox: letterbox.undo(&c.bbox),
-        }));
+        self.post.run(&self.contract.layout, &self.engine.outputs(), thresholds, letterbox, out);
         Ok(Timing { infer: inferred - start, post: inferred.elapsed() })
-    }
-
-    /// The last run's outputs become candidates, of which suppression leaves the detections.
-    fn decode(&mut self, thresholds: &ClassThresholds) {
-        self.candidates.clear();
-        let outputs = self.engine.outputs();
-        decode::candidates(&self.contract.layout, &outputs, thresholds, self.speaks, &mut self.candidates);
-        nms::suppress(&mut self.candidates, self.nms_iou, self.max_detections);
     }
 }
 
