@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::contract::{self, Contract};
-use super::decode::{self, Speaks};
 use super::engine::{self, Engine};
 use super::file::ModelFile;
 use super::golden::{self, Checked};
-use super::nms::{self, Candidate};
+use super::post::Post;
 use super::thresholds::ClassThresholds;
 use super::{Detection, Error, Options, int8};
 use crate::vision::{Letterbox, Tensor};
@@ -27,34 +26,21 @@ pub struct Detector {
     checked: Checked,
     engine: Engine,
     kernels: String,
-    speaks: Speaks,
-    nms_iou: f32,
-    max_detections: usize,
-    candidates: Vec<Candidate>,
+    post: Post,
 }
 
 impl Detector {
     /// Reads a model, prepares it for this machine, and checks that it computes here what it should.
     pub fn load(options: &Options) -> Result<Detector, Error> {
         let Loaded { contract, checked, engine, .. } = load(options)?;
-        let candidates = Vec::with_capacity(contract.layout.anchors());
-        Ok(Detector {
-            kernels: kernels(engine.report()),
-            contract,
-            checked,
-            engine,
-            speaks: Speaks::BestClass,
-            nms_iou: options.nms_iou,
-            max_detections: options.max_detections,
-            candidates,
-        })
+        let post = Post::new(&contract.layout, options.nms_iou, options.max_detections);
+        Ok(Detector { kernels: kernels(engine.report()), contract, checked, engine, post })
     }
 
     /// Lets an anchor report every class that reaches its threshold, not only the best one, as COCO evaluations of YOLO
     /// models do.
-    pub fn with_every_class(mut self) -> Detector {
-        self.speaks = Speaks::EveryClass;
-        self
+    pub fn with_every_class(self) -> Detector {
+        Detector { post: self.post.with_every_class(), ..self }
     }
 
     /// What the model is fed and what comes out.
@@ -103,23 +89,14 @@ impl Detector {
         self.engine.run(tensor)
     }
 
-    /// The second half of [`Detector::detect`]: what the last run's outputs mean. Decodes, suppresses, and goes back to
-    /// the pixels of the letterbox's picture. Allocates nothing once `out` has grown.
+    /// The second half of [`Detector::detect`]: what the last run's outputs mean, in pixels of the letterbox's picture.
     ///
     /// # Panics
     /// If `thresholds` were resolved for another model, with another number of classes.
     pub fn decode(&mut self, letterbox: &Letterbox, thresholds: &ClassThresholds, out: &mut Vec<Detection>) {
         assert_eq!(thresholds.scores().len(), self.contract.names.len(), "thresholds of another model");
         out.clear();
-        self.candidates.clear();
-        let outputs = self.engine.outputs();
-        decode::candidates(&self.contract.layout, &outputs, thresholds, self.speaks, &mut self.candidates);
-        nms::suppress(&mut self.candidates, self.nms_iou, self.max_detections);
-        out.extend(self.candidates.iter().map(|c| Detection {
-            class_id: c.class,
-            score: c.score,
-            bbox: letterbox.undo(&c.bbox),
-        }));
+        self.post.run(&self.contract.layout, &self.engine.outputs(), thresholds, letterbox, out);
     }
 }
 

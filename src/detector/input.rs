@@ -7,7 +7,7 @@ use tract_onnx::prelude::f16;
 use crate::vision::Tensor;
 
 /// Writes the planes of R, G and B, each element through `convert`.
-pub(super) fn planes<T>(tensor: &Tensor, planes: &mut [T], convert: impl Fn(u8) -> T) {
+pub fn planes<T>(tensor: &Tensor, planes: &mut [T], convert: impl Fn(u8) -> T) {
     let area = tensor.data.len() / 3;
     let (red, rest) = planes.split_at_mut(area);
     let (green, blue) = rest.split_at_mut(area);
@@ -20,12 +20,12 @@ pub(super) fn planes<T>(tensor: &Tensor, planes: &mut [T], convert: impl Fn(u8) 
 }
 
 /// 0…255 as 0…1; the very value of a division, as Python computes it.
-pub(super) fn unit(value: u8) -> f32 {
+pub fn unit(value: u8) -> f32 {
     f32::from(value) / 255.0
 }
 
 /// 0…255 as 0…1 in half precision.
-pub(super) fn half(value: u8) -> f16 {
+pub fn half(value: u8) -> f16 {
     static TABLE: LazyLock<[f16; 256]> =
         LazyLock::new(|| std::array::from_fn(|v| f16::from_f32(unit(v as u8))));
     TABLE[usize::from(value)]

@@ -55,6 +55,18 @@ pub struct Channels {
 }
 
 impl Layout {
+    /// Raw heads as Vigie's own models have them: for each stride an output of distances, then one of classes.
+    pub fn raw(input: Size, strides: &[u32], reg_max: usize, classes: usize) -> Layout {
+        let level = |(i, &stride): (usize, &u32)| Level {
+            stride,
+            width: (input.width / stride) as usize,
+            height: (input.height / stride) as usize,
+            boxes: Channels { output: 2 * i, first: 0 },
+            classes: Channels { output: 2 * i + 1, first: 0 },
+        };
+        Layout::Raw { reg_max, classes, levels: strides.iter().enumerate().map(level).collect() }
+    }
+
     /// Number of classes.
     pub fn classes(&self) -> usize {
         match self {

@@ -9,11 +9,12 @@ mod error;
 pub mod eval;
 mod file;
 mod golden;
-mod input;
+pub mod input;
 pub mod int8;
 mod layout;
 pub mod literal;
 mod nms;
+mod post;
 mod thresholds;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use error::{ContractKind, Error, ErrorKind};
 pub use file::{Dim, Element, MAX_BYTES, ModelFile, Port};
 pub use golden::Checked;
 pub use layout::{Channels, Layout, Level};
+pub use post::Post;
 pub use thresholds::{ClassThresholds, UnknownLabel};
 
 /// One object that the model saw in one frame.
