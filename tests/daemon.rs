@@ -1,5 +1,7 @@
 //! The daemon as its users see it: the real program, a real mosquitto, pictures and a test card for cameras.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect shall fail")]
+
 mod support;
 
 use std::io::Read as _;
