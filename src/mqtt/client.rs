@@ -375,7 +375,7 @@ impl Task {
     fn say_offline(&self) -> Phase {
         let left = self.outbox.close(Message::state(self.status_topic.as_str(), "offline"));
         if left > 0 {
-            log::warn!("mqtt broker {}: stopping with {left} messages unsent", self.broker);
+            log::warn!(target: "vigie::mqtt", "broker {}: stopping with {left} messages unsent", self.broker);
         }
         Phase::Offline
     }

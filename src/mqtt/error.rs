@@ -73,14 +73,6 @@ pub enum Error {
     /// No client id.
     #[error("the mqtt client id is empty (leave client_id out for one made from the device's name)")]
     EmptyClientId,
-    /// A broker's URL that is none.
-    #[error("\"{url}\" is no broker url: {problem} (expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT])")]
-    Url {
-        /// What was given.
-        url: String,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// A topic level that MQTT does not allow.
     #[error("\"{level}\" can't be a level of an mqtt topic: {problem}")]
     Topic {

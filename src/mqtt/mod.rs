@@ -18,7 +18,6 @@ pub mod stdout;
 pub mod tls;
 pub mod topics;
 pub mod trouble;
-pub mod url;
 
 use std::time::Duration;
 

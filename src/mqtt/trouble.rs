@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// One name for all that is logged about the connection.
+const TARGET: &str = "vigie::mqtt";
+
 /// The kind of a [`Trouble`]: two of the same kind in a row are one state, and logged once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -45,7 +48,7 @@ pub enum Kind {
 pub struct Trouble {
     /// Which kind.
     pub kind: Kind,
-    /// What the system or the broker said.
+    /// What the system or the broker said beyond that; may be empty.
     pub detail: String,
 }
 
@@ -104,7 +107,10 @@ impl fmt::Display for Trouble {
             Kind::Silent => "the broker does not answer",
             Kind::TakenOver => "another client is using this client id",
         };
-        write!(f, "{what}: {} ({})", self.detail, self.hint())
+        match self.detail.as_str() {
+            "" => write!(f, "{what} ({})", self.hint()),
+            detail => write!(f, "{what}: {detail} ({})", self.hint()),
+        }
     }
 }
 
@@ -133,7 +139,7 @@ pub(super) fn from_io(error: &std::io::Error, otherwise: Kind) -> Trouble {
         return Trouble::new(kind, tls);
     }
     let kind = match error.kind() {
-        ErrorKind::ConnectionRefused => Kind::Refused,
+        ErrorKind::ConnectionRefused => return Trouble::new(Kind::Refused, ""),
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::TimedOut => Kind::Unreachable,
         _ => otherwise,
     };
@@ -150,7 +156,7 @@ pub(super) struct Reporter {
 impl Reporter {
     /// There is trouble.
     pub fn trouble(&mut self, broker: &str, trouble: &Trouble) {
-        log::log!(self.level(trouble.kind), "mqtt broker {broker}: {trouble}");
+        log::log!(target: TARGET, self.level(trouble.kind), "broker {broker}: {trouble}");
     }
 
     /// News is worth a warning; the next attempt's same failure is not.
@@ -162,9 +168,11 @@ impl Reporter {
     /// There is a connection. While another client fights for the id that is no news.
     pub fn connected(&mut self, broker: &str) {
         match (self.last, self.attempts) {
-            (Some(Kind::TakenOver), _) => log::debug!("mqtt broker {broker}: connected again"),
-            (Some(_), n) if n > 1 => log::info!("mqtt broker {broker}: connected after {n} failures"),
-            _ => log::info!("mqtt broker {broker}: connected"),
+            (Some(Kind::TakenOver), _) => log::debug!(target: TARGET, "broker {broker}: connected again"),
+            (Some(_), n) if n > 1 => {
+                log::info!(target: TARGET, "broker {broker}: connected after {n} failures")
+            }
+            _ => log::info!(target: TARGET, "broker {broker}: connected"),
         }
         if self.last != Some(Kind::TakenOver) {
             self.last = None;
@@ -175,7 +183,7 @@ impl Reporter {
     /// The connection has held for long.
     pub fn stable(&mut self, broker: &str) {
         if self.last.take() == Some(Kind::TakenOver) {
-            log::info!("mqtt broker {broker}: the connection holds, nobody else uses the client id any more");
+            log::info!(target: TARGET, "broker {broker}: the connection holds, nobody else uses the client id any more");
         }
     }
 }
@@ -225,9 +233,6 @@ mod tests {
     fn trouble_says_what_happened_and_what_to_do() {
         let error = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let text = from_io(&error, Kind::Lost).to_string();
-        assert_eq!(
-            text,
-            "connection refused: connection refused (is the broker running, and is the port right?)"
-        );
+        assert_eq!(text, "connection refused (is the broker running, and is the port right?)");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Origin, SCHEMA, milliseconds, nanoseconds, rfc3339};
 use crate::clock::Moment;
@@ -37,8 +37,10 @@ pub struct DeviceStats<'a> {
     /// Seconds since the program started.
     pub uptime_s: u64,
     /// Resident memory in MiB.
+    #[serde(serialize_with = "tenths")]
     pub rss_mib: f64,
     /// Temperature of the processor in degrees Celsius, where the board tells it.
+    #[serde(serialize_with = "optional_tenths")]
     pub temperature_c: Option<f64>,
     /// The cameras, by name.
     pub cameras: BTreeMap<Cow<'a, str>, CameraStats<'a>>,
@@ -160,9 +162,33 @@ impl<'a> DeviceStats<'a> {
     }
 }
 
+/// No sensor is finer than a tenth, and an `f32` made an `f64` drags a tail of digits.
+fn tenths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((value * 10.0).round() / 10.0)
+}
+
+fn optional_tenths<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.map(|v| (v * 10.0).round() / 10.0).serialize(serializer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_read_well() {
+        let origin = Origin { device: "porch", boot_id: "b00t", clock_synced: false };
+        let now = Moment { monotonic: Duration::from_secs(9), wall: std::time::SystemTime::UNIX_EPOCH };
+        let mut stats =
+            DeviceStats::new(origin, 3, now, Duration::from_millis(5900), &mqtt::Stats::default());
+        stats.rss_mib = f64::from(62.34_f32);
+        stats.temperature_c = Some(f64::from(45.3_f32));
+        let text = String::from_utf8(crate::mqtt::messages::to_json(&stats)).unwrap();
+        assert!(text.contains(r#""uptime_s":5,"rss_mib":62.3,"temperature_c":45.3,"#), "{text}");
+        assert!(
+            text.contains(r#""captured":"1970-01-01T00:00:00.000000Z","captured_monotonic_ns":9000000000"#)
+        );
+    }
 
     #[test]
     fn quantiles_are_by_nearest_rank() {
