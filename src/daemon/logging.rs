@@ -62,6 +62,6 @@ mod tests {
     #[test]
     fn the_programs_own_prefix_is_left_out() {
         assert_eq!(short("vigie::mqtt::client"), "mqtt::client");
-        assert_eq!(short("rumqttc"), "rumqttc");
+        assert_eq!(short("tract"), "tract");
     }
 }

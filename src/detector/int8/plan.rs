@@ -74,8 +74,10 @@ pub enum Weights {
     Depthwise(PackedDepthwise),
 }
 
-/// One operation.
+/// One operation. `from`, `a`, `b`, `skip` and `parts` are the tensors that it reads, `to` the one that it writes; `input`
+/// and `output` are the region's; a `table` maps bytes to bytes (or, out of the integers, to floats).
 #[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the fields' names are explained once, above")]
 pub enum Step {
     /// A picture of bytes comes in (channels first), each through a table.
     ImportBytes { input: usize, to: Id, table: Table },
