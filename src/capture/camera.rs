@@ -1,6 +1,7 @@
 //! A camera: a source with its own thread, which opens it, opens it again when it is lost or stalls, keeps the newest
 //! frame, and knows how it fares.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -18,6 +19,9 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// How long the thread waits at most before it looks whether it should stop.
 const SLICE: Duration = Duration::from_millis(100);
+
+/// How long to wait before a thread that panicked is started anew.
+const AFTER_PANIC: Duration = Duration::from_secs(10);
 
 /// A capture thread and what it has to tell. Dropping it stops the thread.
 pub struct Camera {
@@ -70,7 +74,7 @@ impl Camera {
         // The kernel cuts a thread's name after 15 bytes.
         let spawned = std::thread::Builder::new()
             .name(format!("cam {name}"))
-            .spawn(move || capture(&label, &its, empty, Backoff::new(fastrand::Rng::new()), open));
+            .spawn(move || supervise(&label, &its, empty, open));
         let thread = match spawned {
             Ok(thread) => Some(thread),
             Err(e) => {
@@ -149,7 +153,29 @@ impl Shared {
     }
 }
 
-/// The thread: opens, captures, waits, opens again.
+/// Keeps [`capture`] running: a panic, which would be a bug, must not leave a camera dead that looks alive.
+fn supervise(
+    name: &str,
+    shared: &Shared,
+    frame: Frame,
+    mut open: impl FnMut() -> Result<Box<dyn Source>, Error>,
+) {
+    loop {
+        let backoff = Backoff::new(fastrand::Rng::new());
+        // What the panic may have left half done is dropped with it; the mailbox and the health are whole values.
+        let run = AssertUnwindSafe(|| capture(name, shared, frame.clone(), backoff, &mut open));
+        if catch_unwind(run).is_ok() {
+            return;
+        }
+        let e = Error::new(ErrorKind::Io, "the capture thread panicked, which is a bug in Vigie");
+        log::error!("camera {name}: {e}; it starts anew in {} s", AFTER_PANIC.as_secs());
+        shared.down(State::Offline, &e);
+        shared.pause(AFTER_PANIC);
+        shared.health().counters.reopened += 1;
+    }
+}
+
+/// The thread's work: opens, captures, waits, opens again.
 fn capture(
     name: &str,
     shared: &Shared,

@@ -174,3 +174,29 @@ fn stop_ends_a_waiting_thread_and_the_state_is_told() {
     camera.stop();
     assert!(before.elapsed() < Duration::from_secs(1));
 }
+
+#[test]
+fn a_panic_is_told_and_the_camera_starts_anew() {
+    let clock: Arc<dyn Clock> = Arc::new(FakeClock::new());
+    let (opening, mut first) = (Arc::clone(&clock), true);
+    let (wake, woken) = std::sync::mpsc::channel();
+    let camera =
+        Camera::spawn_with("it".into(), clock, Arc::new(move || wake.send(()).unwrap()), move || {
+            assert!(!std::mem::take(&mut first), "a bug, on purpose");
+            let negotiated =
+                Negotiated { name: "it".into(), format: PixelFormat::Grey, size: Size::new(8, 8), fps: None };
+            let steps = vec![Step::Frame; 3].into_iter();
+            Ok(Box::new(Scripted {
+                negotiated,
+                steps,
+                clock: Arc::clone(&opening),
+                sequence: 0,
+                patient: true,
+            }))
+        });
+    for _ in 0..4 {
+        woken.recv_timeout(Duration::from_secs(10)).expect("offline, and then three frames");
+    }
+    let health = camera.health();
+    assert_eq!((health.state, health.counters.frames, health.counters.reopened), (State::Online, 3, 1));
+}

@@ -162,11 +162,8 @@ fn camera(text: &mut String, report: &Report, style: Style) {
     }
     let (known, unknown): (Vec<&Listing>, Vec<&Listing>) =
         report.formats.iter().partition(|l| l.format.is_some());
-    for (i, listing) in known.iter().enumerate() {
-        row(
-            if i == 0 { "formats" } else { "" },
-            &format!("{:<5}{}", listing.fourcc, sizes_in_words(listing)),
-        );
+    for (i, (codes, sizes)) in alike(&known).into_iter().enumerate() {
+        row(if i == 0 { "formats" } else { "" }, &format!("{codes}  {sizes}"));
     }
     if !unknown.is_empty() {
         let codes: Vec<&str> = unknown.iter().map(|l| l.fourcc.as_str()).collect();
