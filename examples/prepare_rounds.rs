@@ -1,11 +1,12 @@
 //! Times the preprocessor on request, so that a script can take turns between it and another program.
 //!
 //! `prepare_rounds FORMAT WIDTH HEIGHT SIDE FILE` reads a frame's bytes from FILE; for each line `N` on standard input
-//! it prepares N frames for a SIDE × SIDE model and prints the median time in microseconds.
+//! it prepares N frames for a SIDE × SIDE model and prints the median processor time in microseconds: what other programs
+//! take of the processor meanwhile does not count.
 #![allow(clippy::print_stdout)] // that is its interface
 
 use std::io::{BufRead, Write};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use vigie::clock::Moment;
 use vigie::frame::{Frame, PixelFormat};
@@ -31,13 +32,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let rounds: usize = line?.trim().parse()?;
         let mut times = Vec::with_capacity(rounds);
         for _ in 0..rounds.max(1) {
-            let start = Instant::now();
+            let start = processor_time();
             preprocessor.prepare(&frame, &mut tensor)?;
-            times.push(start.elapsed());
+            times.push(processor_time() - start);
         }
-        times.sort();
-        println!("{:.1}", times[times.len() / 2].as_secs_f64() * 1e6);
+        times.sort_by(f64::total_cmp);
+        println!("{:.1}", times[times.len() / 2] / 1e3);
         std::io::stdout().flush()?;
     }
     Ok(())
+}
+
+/// What this thread has used of the processor, in nanoseconds.
+fn processor_time() -> f64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    t.tv_sec as f64 * 1e9 + t.tv_nsec as f64
 }
