@@ -1,6 +1,6 @@
 //! Tensors of real photographs against OpenCV's: `tests/data/prepare/make.py` made the references.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests
 
 use std::path::{Path, PathBuf};
 

@@ -55,7 +55,7 @@ impl Decoder {
             handle.set_scan_limit(MAX_SCANS).map_err(corrupt)?;
             self.handle = Some(handle);
         }
-        self.handle.as_mut().ok_or(Error::Corrupt { format: "JPEG", detail: "no decoder".into() })
+        self.handle.as_mut().ok_or_else(|| Error::Corrupt { format: "JPEG", detail: "no decoder".into() })
     }
 
     /// Reads the header alone.
