@@ -38,7 +38,8 @@ fn picture(model: &Runnable) -> Tensor {
     let (h, w) = (shape[2], shape[3]);
     let value = |i: usize| {
         let (c, y, x) = (i / (h * w), i / w % h, i % w);
-        (128.0 + 80.0 * ((x * (c + 2)) as f32 * 0.03).sin() + 40.0 * ((y * (c + 1)) as f32 * 0.07).cos()) as u8
+        (128.0 + 80.0 * ((x * (c + 2)) as f32 * 0.03).sin() + 40.0 * ((y * (c + 1)) as f32 * 0.07).cos())
+            as u8
     };
     let bytes: Vec<u8> = (0..shape.iter().product()).map(value).collect();
     if fact.datum_type == u8::datum_type() {
@@ -77,7 +78,8 @@ fn serve(model: &Runnable) {
 fn layers(rewritten: &Rewritten, frames: usize) {
     for plan in &rewritten.plans {
         let len = |shape: &[usize]| shape.iter().product::<usize>();
-        let bytes: Vec<Vec<u8>> = plan.inputs.iter().map(|p| (0..len(&p.shape)).map(|i| (i * 7) as u8).collect()).collect();
+        let bytes: Vec<Vec<u8>> =
+            plan.inputs.iter().map(|p| (0..len(&p.shape)).map(|i| (i * 7) as u8).collect()).collect();
         let floats: Vec<Vec<f32>> =
             bytes.iter().map(|v| v.iter().map(|&b| f32::from(b) / 255.0).collect()).collect();
         let inputs: Vec<Input<'_>> = plan
@@ -113,7 +115,11 @@ fn layers(rewritten: &Rewritten, frames: usize) {
         }
         println!("\nsum of the least times: {:.2} ms", total.as_secs_f64() * 1e3);
         for (kind, ms, macs) in kinds {
-            println!("{kind:<12} {ms:>7.3} ms {:>8.1} MMAC {:>7.1} GMAC/s", macs as f64 / 1e6, macs as f64 / ms / 1e6);
+            println!(
+                "{kind:<12} {ms:>7.3} ms {:>8.1} MMAC {:>7.1} GMAC/s",
+                macs as f64 / 1e6,
+                macs as f64 / ms / 1e6
+            );
         }
     }
 }
