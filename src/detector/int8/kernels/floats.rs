@@ -57,8 +57,8 @@ impl Norm<'_> {
     #[inline(always)]
     pub fn run(&self, x: &[f32], out: NormOut<'_>) {
         match out {
-            NormOut::S8(out, scale, zero_point) => self.to_bytes(x, scale, zero_point, out),
-            NormOut::F32(out) => self.to_floats(x, out),
+            NormOut::S8(out, scale, zero_point) => self.bytes(x, scale, zero_point, out),
+            NormOut::F32(out) => self.floats(x, out),
         }
     }
 
@@ -72,7 +72,7 @@ impl Norm<'_> {
 
     /// To floats.
     #[inline(always)]
-    fn to_floats(&self, x: &[f32], out: &mut [f32]) {
+    fn floats(&self, x: &[f32], out: &mut [f32]) {
         let n = self.gamma.len();
         for (row, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
             let (mean, inverse) = self.mean_and_inverse(row);
@@ -84,7 +84,7 @@ impl Norm<'_> {
 
     /// To bytes.
     #[inline(always)]
-    fn to_bytes(&self, x: &[f32], scale: f32, zero_point: i8, out: &mut [i8]) {
+    fn bytes(&self, x: &[f32], scale: f32, zero_point: i8, out: &mut [i8]) {
         let (n, zero, inverse_scale) = (self.gamma.len(), f32::from(zero_point), 1.0 / scale);
         for (row, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
             let (mean, inverse) = self.mean_and_inverse(row);
