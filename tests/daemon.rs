@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect shall fail")]
 
+mod common;
 mod support;
 
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use common::vigie;
 use rustix::process::{Pid, Signal, kill_process};
 use support::mosquitto::{Broker, PATIENCE, Setup};
 
@@ -60,12 +62,6 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn vigie() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vigie"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    command
 }
 
 /// A device `porch` with a camera `front` that shows the bundled photographs.

@@ -1,6 +1,6 @@
 //! The integer engine against stock tract, which computes QDQ models in floats as ONNX defines them: every operation
 //! within one step of the output's scale, and a whole network close.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod int8_common;
 

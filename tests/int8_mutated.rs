@@ -1,5 +1,5 @@
 //! Damaged models: the importer neither panics nor plans what can't run, whatever the protobuf says.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod int8_common;
 

@@ -100,10 +100,10 @@ pub fn convolve(
     let left = w.pad[1] * channels * elem;
     let row_len = width * channels;
     for oy in 0..w.output[0] {
-        for ky in 0..lines {
+        for (ky, segment) in segments.iter_mut().enumerate().take(lines) {
             let iy = (oy * w.stride[0] + ky).wrapping_sub(w.pad[0]);
             if iy >= height {
-                segments[ky] = row;
+                *segment = row;
                 continue;
             }
             let line = iy % lines;
@@ -112,7 +112,7 @@ pub fn convolve(
                 kernels.stage(&x[iy * row_len..(iy + 1) * row_len], &mut scratch[to..to + row_len * elem]);
                 held[line] = iy;
             }
-            segments[ky] = line * bytes;
+            *segment = line * bytes;
         }
         let input = Staged {
             data: scratch,

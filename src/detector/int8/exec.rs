@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::conv::{self, Target};
 use super::kernels;
 use super::kernels::buffer::Buffer;
+use super::kernels::floats::{Norm, NormOut};
 use super::plan::{Elem, Id, Plan, Step, Weights};
 use super::rows;
 
@@ -157,7 +158,12 @@ impl Plan {
                 Input::F32(x) => out.f32_mut()[range].copy_from_slice(x),
             },
             Step::Quantize { from, scale, zero_point, .. } => {
-                rows::quantize(self.f32(work, *from), *scale, *zero_point, &mut out.s8_mut()[range]);
+                kernels::best().quantize(
+                    self.f32(work, *from),
+                    *scale,
+                    *zero_point,
+                    &mut out.s8_mut()[range],
+                );
             }
             Step::Dequantize { from, table, .. } => {
                 for (o, &x) in out.f32_mut()[range].iter_mut().zip(self.s8(work, *from)) {
@@ -202,11 +208,12 @@ impl Plan {
                 Elem::F32 => rows::gather(self.f32(work, *from), *run, starts, &mut out.f32_mut()[range]),
             },
             Step::LayerNorm { from, gamma, beta, epsilon, to_bytes, .. } => {
-                let (x, norm) = (self.f32(work, *from), rows::Norm { gamma, beta, epsilon: *epsilon });
-                match to_bytes {
-                    Some((scale, zero)) => norm.to_bytes(x, *scale, *zero, &mut out.s8_mut()[range]),
-                    None => norm.to_floats(x, &mut out.f32_mut()[range]),
-                }
+                let norm = Norm { gamma, beta, epsilon: *epsilon };
+                let out = match to_bytes {
+                    Some((scale, zero)) => NormOut::S8(&mut out.s8_mut()[range], *scale, *zero),
+                    None => NormOut::F32(&mut out.f32_mut()[range]),
+                };
+                kernels::best().layer_norm(&norm, self.f32(work, *from), out);
             }
             Step::Attention { from, sequences, shape, kernels, .. } => {
                 let mut floats = std::mem::take(&mut work.floats);

@@ -45,7 +45,7 @@ pub fn by_pixel(shape: &[usize]) -> bool {
 
 impl Info {
     /// How many elements.
-    pub fn len(&self) -> usize {
+    pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
 }
@@ -74,10 +74,9 @@ pub enum Weights {
     Depthwise(PackedDepthwise),
 }
 
-/// One operation. `from`, `a`, `b`, `skip` and `parts` are the tensors that it reads, `to` the one that it writes; `input`
-/// and `output` are the region's; a `table` maps bytes to bytes (or, out of the integers, to floats).
+/// One operation.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "the fields' names are explained once, above")]
+#[expect(missing_docs, reason = "a variant's line says what its fields are")]
 pub enum Step {
     /// A picture of bytes comes in (channels first), each through a table.
     ImportBytes { input: usize, to: Id, table: Table },
@@ -299,7 +298,7 @@ impl Plan {
         let mut free: Vec<usize> = Vec::new();
         for (i, named) in self.steps.iter().enumerate() {
             if let Some(id) = named.step.writes() {
-                let bytes = self.tensors[id].len() * self.tensors[id].elem.bytes();
+                let bytes = self.tensors[id].elements() * self.tensors[id].elem.bytes();
                 let fits = |&(_, &s): &(usize, &usize)| self.slot_bytes[s] >= bytes;
                 let best = free.iter().enumerate().filter(fits).min_by_key(|(_, s)| self.slot_bytes[**s]);
                 let best = best.or_else(|| free.iter().enumerate().max_by_key(|(_, s)| self.slot_bytes[**s]));
@@ -326,6 +325,6 @@ impl Plan {
 
     /// Every byte of a tensor, for the run's buffers.
     pub fn range(&self, id: Id) -> Range<usize> {
-        0..self.tensors[id].len()
+        0..self.tensors[id].elements()
     }
 }

@@ -1,4 +1,4 @@
-//! The steps that move, compare or normalize: layouts, concatenation, pooling, LayerNorm. Memory-bound, in plain Rust.
+//! The steps that move or compare: layouts, concatenation, pooling, runs. Memory-bound, in plain Rust.
 
 use super::kernels::Table;
 use super::plan::{self, Window};
@@ -46,22 +46,6 @@ pub fn by_channel<X: Copy, Y>(shape: &[usize], x: &[X], out: &mut [Y], f: impl F
             }
         }
     }
-}
-
-/// ONNX's QuantizeLinear: `round(x / scale) + zero_point`, half to even, clamped.
-pub fn quantize(x: &[f32], scale: f32, zero_point: i8, out: &mut [i8]) {
-    let zero = f32::from(zero_point);
-    for (o, &x) in out.iter_mut().zip(x) {
-        *o = to_byte(x / scale, zero);
-    }
-}
-
-/// Steps to a byte. Clamping before rounding is the same (the bounds are whole), and adding and taking away 1.5·2²³
-/// rounds half to even without a call.
-fn to_byte(steps: f32, zero: f32) -> i8 {
-    const ROUND: f32 = 12_582_912.0;
-    let rounded = (steps.clamp(-128.0 - zero, 127.0 - zero) + ROUND) - ROUND;
-    (rounded + zero) as i32 as i8
 }
 
 /// Rows of `channels` into rows of `whole`.
@@ -124,58 +108,5 @@ pub fn gather<X: Copy>(x: &[X], run: usize, starts: &[u32], out: &mut [X]) {
     }
     for (o, &s) in out.chunks_exact_mut(run).zip(starts) {
         o.copy_from_slice(&x[s as usize..][..run]);
-    }
-}
-
-/// LayerNorm over rows.
-pub struct Norm<'a> {
-    /// A factor an element.
-    pub gamma: &'a [f32],
-    /// An addend an element.
-    pub beta: &'a [f32],
-    /// Added to the variance.
-    pub epsilon: f32,
-}
-
-/// Eight partial sums let the compiler use vectors.
-fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let (eights, rest) = row.as_chunks::<8>();
-    let mut parts = [0f32; 8];
-    for eight in eights {
-        for (p, &x) in parts.iter_mut().zip(eight) {
-            *p += f(x);
-        }
-    }
-    parts.iter().sum::<f32>() + rest.iter().map(|&x| f(x)).sum::<f32>()
-}
-
-impl Norm<'_> {
-    fn mean_and_inverse(&self, row: &[f32]) -> (f32, f32) {
-        let n = row.len() as f32;
-        let mean = sum(row, |x| x) / n;
-        let variance = sum(row, |x| (x - mean) * (x - mean)) / n;
-        (mean, 1.0 / (variance + self.epsilon).sqrt())
-    }
-
-    /// To floats.
-    pub fn to_floats(&self, x: &[f32], out: &mut [f32]) {
-        let n = self.gamma.len();
-        for (row, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
-            let (mean, inverse) = self.mean_and_inverse(row);
-            for (((o, &x), g), b) in out.iter_mut().zip(row).zip(self.gamma).zip(self.beta) {
-                *o = (x - mean) * inverse * g + b;
-            }
-        }
-    }
-
-    /// To bytes.
-    pub fn to_bytes(&self, x: &[f32], scale: f32, zero_point: i8, out: &mut [i8]) {
-        let (n, zero, inverse_scale) = (self.gamma.len(), f32::from(zero_point), 1.0 / scale);
-        for (row, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
-            let (mean, inverse) = self.mean_and_inverse(row);
-            for (((o, &x), g), b) in out.iter_mut().zip(row).zip(self.gamma).zip(self.beta) {
-                *o = to_byte(((x - mean) * inverse * g + b) * inverse_scale, zero);
-            }
-        }
     }
 }

@@ -129,7 +129,7 @@ fn assemble(mut importer: Importer<'_>) -> Option<Planned> {
             if from != region && stored.insert((id, region)) {
                 let port = || Port {
                     name: format!("vigie.stored.{id}"),
-                    shape: vec![importer.tensors[id].len()],
+                    shape: vec![importer.tensors[id].elements()],
                     form: Form::Stored(importer.tensors[id].elem),
                 };
                 let name = || port().name;

@@ -4,8 +4,9 @@
 
 use std::arch::x86_64::*;
 
+use super::floats::{self, Norm, NormOut};
 use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
-use super::portable::{EXP2, RECIPROCAL, ROUND};
+use super::portable::{EXP2, NEWTON, RECIPROCAL, ROUND};
 use super::{AddScale, Attention, Kernels, Out, Staged, Table, avx2_attention, portable};
 
 /// Runs where the processor has AVX2 and FMA.
@@ -56,6 +57,24 @@ impl Kernels for Avx2 {
     fn lookup(&self, table: &Table, data: &mut [i8]) {
         // SAFETY: AVX2 is here.
         unsafe { lookup(table, data) }
+    }
+
+    fn quantize(&self, x: &[f32], scale: f32, zero_point: i8, out: &mut [i8]) {
+        #[target_feature(enable = "avx2")]
+        fn vectors(x: &[f32], scale: f32, zero_point: i8, out: &mut [i8]) {
+            floats::quantize(x, scale, zero_point, out);
+        }
+        // SAFETY: AVX2 is here.
+        unsafe { vectors(x, scale, zero_point, out) }
+    }
+
+    fn layer_norm(&self, norm: &Norm<'_>, x: &[f32], out: NormOut<'_>) {
+        #[target_feature(enable = "avx2")]
+        fn vectors(norm: &Norm<'_>, x: &[f32], out: NormOut<'_>) {
+            norm.run(x, out);
+        }
+        // SAFETY: AVX2 is here.
+        unsafe { vectors(norm, x, out) }
     }
 
     fn attention(&self, shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut [f32]) {
@@ -209,8 +228,8 @@ fn silu(x: __m256) -> __m256 {
     let d = _mm256_add_ps(_mm256_set1_ps(1.0), exp2(t));
     let bits = _mm256_sub_epi32(_mm256_set1_epi32(RECIPROCAL as i32), _mm256_castps_si256(d));
     let mut r = _mm256_castsi256_ps(bits);
-    for _ in 0..3 {
-        r = _mm256_mul_ps(r, _mm256_fnmadd_ps(d, r, _mm256_set1_ps(2.0)));
+    for two in NEWTON {
+        r = _mm256_mul_ps(r, _mm256_fnmadd_ps(d, r, _mm256_set1_ps(two)));
     }
     _mm256_mul_ps(x, r)
 }
@@ -328,20 +347,22 @@ pub(super) unsafe fn depthwise<const ELEM: usize>(
             let tail = &w.requant.tail;
             let post = _mm256_set1_ps(tail.post);
             for row in 0..input.rows {
-                let tap = |t: usize| {
-                    let at = input.segments[t / 3] + row * input.stride + (t % 3 * w.channels + start) * ELEM;
-                    let at = input.data.as_ptr().add(at);
-                    if ELEM == 2 {
+                let at = row * input.stride + start * ELEM;
+                let lines: [*const u8; 3] =
+                    std::array::from_fn(|l| input.data.as_ptr().add(input.segments[l] + at));
+                let mut taps = [_mm256_setzero_si256(); 10];
+                for (t, tap) in taps.iter_mut().enumerate().take(9) {
+                    let at = lines[t / 3].add(t % 3 * w.channels * ELEM);
+                    *tap = if ELEM == 2 {
                         _mm256_loadu_si256(at.cast())
                     } else {
                         let flipped = _mm_xor_si128(_mm_loadu_si128(at.cast()), _mm_set1_epi8(-128));
                         _mm256_cvtepi8_epi16(flipped)
-                    }
-                };
+                    };
+                }
                 let (mut low, mut high) = (_mm256_setzero_si256(), _mm256_setzero_si256());
                 for pair in 0..5 {
-                    let first = tap(pair * 2);
-                    let second = if pair < 4 { tap(pair * 2 + 1) } else { _mm256_setzero_si256() };
+                    let (first, second) = (taps[pair * 2], taps[pair * 2 + 1]);
                     let (l, h) = (_mm256_unpacklo_epi16(first, second), _mm256_unpackhi_epi16(first, second));
                     low = _mm256_add_epi32(low, _mm256_madd_epi16(l, weights[pair * 2]));
                     high = _mm256_add_epi32(high, _mm256_madd_epi16(h, weights[pair * 2 + 1]));

@@ -6,8 +6,9 @@
 use std::arch::x86_64::*;
 
 use super::avx2::{self, Avx2};
+use super::floats::{Norm, NormOut};
 use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
-use super::portable::{EXP2, RECIPROCAL, ROUND};
+use super::portable::{EXP2, NEWTON, RECIPROCAL, ROUND};
 use super::{AddScale, Attention, Kernels, Out, Staged, Table};
 
 /// Runs where the processor has AVX-512 F, BW, VL and VNNI.
@@ -69,6 +70,14 @@ impl Kernels for Avx512Vnni {
 
     fn add(&self, k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
         Avx2.add(k, a, b, out);
+    }
+
+    fn quantize(&self, x: &[f32], scale: f32, zero_point: i8, out: &mut [i8]) {
+        Avx2.quantize(x, scale, zero_point, out);
+    }
+
+    fn layer_norm(&self, norm: &Norm<'_>, x: &[f32], out: NormOut<'_>) {
+        Avx2.layer_norm(norm, x, out);
     }
 
     fn attention(&self, shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut [f32]) {
@@ -197,8 +206,8 @@ fn silu(x: __m512) -> __m512 {
     let d = _mm512_add_ps(_mm512_set1_ps(1.0), e);
     let bits = _mm512_sub_epi32(_mm512_set1_epi32(RECIPROCAL as i32), _mm512_castps_si512(d));
     let mut r = _mm512_castsi512_ps(bits);
-    for _ in 0..3 {
-        r = _mm512_mul_ps(r, _mm512_fnmadd_ps(d, r, _mm512_set1_ps(2.0)));
+    for two in NEWTON {
+        r = _mm512_mul_ps(r, _mm512_fnmadd_ps(d, r, _mm512_set1_ps(two)));
     }
     _mm512_mul_ps(x, r)
 }

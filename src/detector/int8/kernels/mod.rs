@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub mod buffer;
+pub mod floats;
 pub mod pack;
 pub mod portable;
 
@@ -26,6 +27,7 @@ mod tests;
 
 use std::fmt;
 
+use floats::{Norm, NormOut};
 use pack::{Layout, Order, Packed, PackedDepthwise};
 
 /// A table of 256 results, indexed by the bits of the signed byte.
@@ -159,6 +161,16 @@ pub trait Kernels: Send + Sync + fmt::Debug {
     /// The quantized addition of equally long runs.
     fn add(&self, k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
         portable::add(k, a, b, out);
+    }
+
+    /// ONNX's QuantizeLinear.
+    fn quantize(&self, x: &[f32], scale: f32, zero_point: i8, out: &mut [i8]) {
+        floats::quantize(x, scale, zero_point, out);
+    }
+
+    /// LayerNorm over rows.
+    fn layer_norm(&self, norm: &Norm<'_>, x: &[f32], out: NormOut<'_>) {
+        norm.run(x, out);
     }
 
     /// Attention over one sequence: `qkv` has rows of `3 · heads · dim` floats (q, k, v, each by heads), `out` rows of

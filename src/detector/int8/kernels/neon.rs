@@ -6,7 +6,7 @@
 use std::arch::aarch64::*;
 
 use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
-use super::portable::{EXP2, RECIPROCAL, ROUND};
+use super::portable::{EXP2, NEWTON, RECIPROCAL, ROUND};
 use super::{AddScale, Attention, Kernels, Out, Staged, Table, neon_attention, portable};
 
 /// Runs on every 64-bit ARM processor.
@@ -194,8 +194,8 @@ fn silu(x: float32x4_t) -> float32x4_t {
     let t = vminq_f32(vmaxq_f32(t, vdupq_n_f32(-126.0)), vdupq_n_f32(126.0));
     let d = vaddq_f32(vdupq_n_f32(1.0), exp2(t));
     let mut r = vreinterpretq_f32_u32(vsubq_u32(vdupq_n_u32(RECIPROCAL), vreinterpretq_u32_f32(d)));
-    for _ in 0..3 {
-        r = vmulq_f32(r, vfmsq_f32(vdupq_n_f32(2.0), d, r));
+    for two in NEWTON {
+        r = vmulq_f32(r, vfmsq_f32(vdupq_n_f32(two), d, r));
     }
     vmulq_f32(x, r)
 }
