@@ -133,11 +133,11 @@ pub(super) fn recognize(
         ));
     }
     match said {
-        Some("decoded") => decoded(&shapes, names),
+        Some("decoded" | "stock") => decoded(&shapes, names),
         Some("raw") => raw(outputs, &shapes, input, names),
         Some(other) => Err(unknown(
             format!("has the metadata vigie.layout = `{other}`"),
-            "it must be `raw` or `decoded`",
+            "it must be `raw`, or `stock` for a decoded output",
         )),
         None if shapes.len() == 1 && shapes[0].len() == 3 => decoded(&shapes, names),
         None => raw(outputs, &shapes, input, names),
@@ -283,6 +283,7 @@ mod tests {
         let want = Layout::Decoded { anchors: 8400, classes: 80 };
         assert_eq!(recognize(None, &stock, INPUT, Some(80)).unwrap(), want);
         assert_eq!(recognize(None, &stock, INPUT, None).unwrap(), want);
+        assert_eq!(recognize(Some("stock"), &stock, INPUT, None).unwrap(), want);
         // Three anchors are fewer than rows, yet the names decide.
         let tiny = outputs(&[("output0", &[1, 84, 3])]);
         assert_eq!(recognize(Some("decoded"), &tiny, INPUT, Some(80)).unwrap().anchors(), 3);
