@@ -81,12 +81,13 @@ fn a_frame_costs_no_allocation_of_ours() {
     // So low that there is something to decode, suppress and count in any picture.
     let thresholds = Thresholds { default: 0.001, labels: Vec::new() }.resolve(&names).expect("no labels");
     let size = detector.contract().size;
-    let (mut preprocessor, mut tensor, mut found) = (Preprocessor::new(size), Tensor::new(size), Vec::new());
+    let (mut tensor, mut found) = (Tensor::new(size), Vec::new());
     let (mut mask, mut counts) = (Mask::new(Vec::new()), Counts::new(names.len(), Duration::from_secs(2)));
-    let frames = frames();
+    let mut cameras: Vec<(Frame, Preprocessor)> =
+        frames().into_iter().map(|frame| (frame, Preprocessor::new(size))).collect();
     let mut prepared = None;
     for round in 0..3 {
-        for frame in &frames {
+        for (frame, preprocessor) in &mut cameras {
             let prepare = allocations(|| {
                 let p = preprocessor.prepare(frame, &mut tensor).expect("a good frame");
                 mask.apply(&mut tensor, &p.letterbox);

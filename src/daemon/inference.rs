@@ -60,7 +60,9 @@ pub fn run(
     mut on_look: impl FnMut(&Look<'_>),
 ) -> Result<(), detector::Error> {
     let size = detector.contract().size;
-    let (mut preprocessor, mut tensor) = (Preprocessor::new(size), Tensor::new(size));
+    let mut tensor = Tensor::new(size);
+    // One a camera: each keeps what it has worked out for its camera's size.
+    let mut preprocessors: Vec<Preprocessor> = lanes.iter().map(|_| Preprocessor::new(size)).collect();
     let mut turns: Vec<Turn> = lanes.iter().map(|lane| Turn::new(lane.max_fps)).collect();
     let mut frames: Vec<Frame> =
         lanes.iter().map(|_| Frame::packed(PixelFormat::Grey, Size::default(), clock.now())).collect();
@@ -74,7 +76,7 @@ pub fn run(
         };
         turns[lane].taken(begun.monotonic);
         let frame = &frames[lane];
-        let outcome = match preprocessor.prepare(frame, &mut tensor) {
+        let outcome = match preprocessors[lane].prepare(frame, &mut tensor) {
             Ok(prepared) => {
                 lanes[lane].mask.apply(&mut tensor, &prepared.letterbox);
                 let thresholds = &lanes[lane].thresholds;

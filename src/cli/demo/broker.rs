@@ -43,7 +43,12 @@ pub fn start(filter: &str) -> Result<(u16, Subscriber), Report> {
     let (mut tx, rx) =
         broker.link("demo").into_diagnostic().wrap_err("cannot subscribe to the demo's broker")?;
     tx.subscribe(filter).into_diagnostic()?;
-    std::thread::Builder::new().name("broker".to_owned()).spawn(move || broker.start()).into_diagnostic()?;
+    let serve = move || {
+        if let Err(error) = broker.start() {
+            log::error!("the demo's broker ended: {error}");
+        }
+    };
+    std::thread::Builder::new().name("broker".to_owned()).spawn(serve).into_diagnostic()?;
     let deadline = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(listen).is_err() {
         if Instant::now() > deadline {
