@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench int8 -- MODEL.onnx [--layers] [--frames N] [--no-stock]` prints tables. With `--serve` it reads lines
 //! from standard input, runs one frame for each, and answers with nanoseconds of wall and of thread time: so that
-//! `benches/peers/int8.py` can interleave it with other runtimes.
+//! `benches/peers/int8.py` can interleave it with other runtimes, and compare results.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::io::{BufRead, Write};
@@ -60,16 +60,27 @@ fn median(v: &mut [f64]) -> f64 {
     v[v.len() / 2]
 }
 
+/// An empty line: one frame, its times. A line that names a file of raw bytes: one frame on them, results (floats) to
+/// the file's name with `.out` behind.
 fn serve(model: &Runnable) {
     let x = picture(model);
     frame(model, &x);
     println!("ready");
-    for line in std::io::stdin().lock().lines() {
-        if line.is_err() {
-            return;
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        if line.is_empty() {
+            let (wall, thread) = frame(model, &x);
+            println!("{} {}", wall.as_nanos(), thread.as_nanos());
+        } else {
+            let bytes = std::fs::read(&line).unwrap();
+            let results =
+                model.run(tvec!(Tensor::from_shape(x.shape(), &bytes).unwrap().into_tvalue())).unwrap();
+            let floats = results.iter().flat_map(|t| {
+                t.to_plain_array_view::<f32>().unwrap().into_iter().copied().collect::<Vec<_>>()
+            });
+            std::fs::write(format!("{line}.out"), floats.flat_map(f32::to_le_bytes).collect::<Vec<u8>>())
+                .unwrap();
+            println!("done");
         }
-        let (wall, thread) = frame(model, &x);
-        println!("{} {}", wall.as_nanos(), thread.as_nanos());
         std::io::stdout().flush().unwrap();
     }
 }
