@@ -9,6 +9,8 @@
 //! `--until-kind` ends it at the first failure of that kind, `--ready` makes a file after five frames, `--save` keeps
 //! the first five.
 
+#![allow(clippy::print_stdout, reason = "its result")]
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::mpsc;

@@ -1,5 +1,7 @@
 //! The capture room from outside: a camera of every kind of file, on the system's clock.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect shall fail")]
+
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
