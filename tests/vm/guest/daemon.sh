@@ -18,7 +18,7 @@ systemctl daemon-reload
 is_state() { [ "$(systemctl show vigie -p "$1" --value)" = "$2" ]; }
 
 check "the configuration is right" vigie check --config /etc/vigie/vigie.toml
-vigie cameras > "$LOGS/cameras.txt" 2>&1; cat "$LOGS/cameras.txt"
+vigie cameras > "$LOGS/cameras.txt" 2>&1
 check "vigie cameras lists the photographs' camera" grep -q mjpeg-feed "$LOGS/cameras.txt"
 
 # what the program sees in the photographs themselves is what it must see through a camera
