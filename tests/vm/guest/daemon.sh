@@ -18,12 +18,13 @@ systemctl daemon-reload
 is_state() { [ "$(systemctl show vigie -p "$1" --value)" = "$2" ]; }
 
 check "the configuration is right" vigie check --config /etc/vigie/vigie.toml
-vigie cameras > "$LOGS/cameras.txt" 2>&1; cat "$LOGS/cameras.txt"
+vigie cameras > "$LOGS/cameras.txt" 2>&1
 check "vigie cameras lists the photographs' camera" grep -q mjpeg-feed "$LOGS/cameras.txt"
 
-# what the program sees in the photographs themselves is what it must see through a camera
+# What the program sees in the photographs themselves is what it must see through a camera, where the score leaves room
+# for the camera's pixel format (the configuration's threshold is 0.3).
 vigie detect --model /host/model.onnx --json /host/pictures/*.jpg > "$LOGS/detect.jsonl" 2> "$LOGS/detect.txt" || cat "$LOGS/detect.txt"
-expected=$(jq -r '.detections[] | select(.score >= 0.65) | .label' "$LOGS/detect.jsonl" | sort -u | tr '\n' ' ')
+expected=$(jq -r '.detections[] | select(.score >= 0.4) | .label' "$LOGS/detect.jsonl" | sort -u | tr '\n' ' ')
 check "objects are detected in the photographs: $expected" test -n "$expected"
 
 # --- start: systemd hears READY, subscribers hear the birth
@@ -53,7 +54,7 @@ done
 # every message is whole: its own camera, the camera's size, boxes within it, scores of at least the threshold
 whole='.schema == 1 and .device == "board" and .camera == $camera and .width == 640 and .height == $height
   and (.captured | test("^2[0-9]{3}-.*Z$")) and .captured_monotonic_ns > 0 and .latency_ms.infer > 0
-  and all(.detections[]; .score >= 0.5 and .box[0] >= 0 and .box[1] >= 0 and .box[2] <= 640 and .box[3] <= $height
+  and all(.detections[]; .score >= 0.3 and .box[0] >= 0 and .box[1] >= 0 and .box[2] <= 640 and .box[3] <= $height
     and .box[0] < .box[2] and .box[1] < .box[3])'
 is_whole() { payloads "$T/$1/detections" | jq -es --arg camera "$1" --argjson height "$2" "length > 0 and all(.[]; $whole)" >/dev/null; }
 for camera in yuyv mjpeg; do check "$camera: every message is whole" is_whole "$camera" 480; done

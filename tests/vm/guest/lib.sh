@@ -33,7 +33,7 @@ since_mark() { tail -n +$((${MARK:-0} + 1)) "$MESSAGES"; }
 
 # message SECONDS TOPIC PAYLOAD : waits for a message after the mark; TOPIC and PAYLOAD are extended regular expressions
 message() { until_true "$1" grep_since_mark "^[^ ]+ [01] $2 $3"; }
-grep_since_mark() { since_mark | grep -aEq -- "$1"; }
+grep_since_mark() { since_mark | grep -aE -- "$1" >/dev/null; }
 
 # payloads TOPIC : the payloads of that topic's messages after the mark
 payloads() { since_mark | sed -nE "s|^[^ ]+ [01] $1 ||p"; }
