@@ -154,7 +154,9 @@ unsafe fn tile<const M: usize, const V: usize>(
         }
         let constants: [Constants; V] =
             std::array::from_fn(|v| Constants::load(&w.scale, &w.bias, &w.offset, p.lane + v * 8));
-        for (m, acc) in acc.iter().enumerate() {
+        // A copy to walk over, so that the sums themselves are never addressed and stay in registers.
+        let done = acc;
+        for (m, acc) in done.iter().enumerate() {
             let x: [__m256; V] = std::array::from_fn(|v| constants[v].apply(acc[v], &w.tail));
             match out {
                 Out::S8 { to, stride, skip } => {

@@ -143,13 +143,15 @@ unsafe fn tile<const M: usize, const V: usize>(
                 }
             }
         }
+        // A copy to walk over, so that the sums themselves are never addressed and stay in registers.
+        let done = acc;
         for v in 0..V {
             let left = p.valid.saturating_sub(v * 16).min(16);
             let mask = ((1u32 << left) - 1) as __mmask16;
             let scale = _mm512_loadu_ps(w.scale.as_ptr().add(p.lane + v * 16));
             let bias = _mm512_loadu_si512(w.bias.as_ptr().add(p.lane + v * 16).cast());
             let offset = _mm512_loadu_ps(w.offset.as_ptr().add(p.lane + v * 16));
-            for (m, acc) in acc.iter().enumerate() {
+            for (m, acc) in done.iter().enumerate() {
                 let x = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(acc[v], bias)), scale, offset);
                 let x = if w.tail.silu { silu(x) } else { x };
                 match out {

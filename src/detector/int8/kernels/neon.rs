@@ -103,7 +103,9 @@ unsafe fn tile<const M: usize>(w: &Packed, p: &Panel, input: &Staged<'_>, row: u
                 }
             }
         }
-        for (m, acc) in acc.iter().enumerate() {
+        // A copy to walk over, so that the sums themselves are never addressed and stay in registers.
+        let done = acc;
+        for (m, acc) in done.iter().enumerate() {
             let sums = vpaddq_s32(vpaddq_s32(acc[0], acc[1]), vpaddq_s32(acc[2], acc[3]));
             store(sums, w, p, 0, row + m, out);
         }

@@ -150,7 +150,9 @@ unsafe fn tile<const M: usize, const V: usize>(
                 b = b.add(V * 16);
             }
         }
-        for (m, acc) in acc.iter().enumerate() {
+        // A copy to walk over, so that the sums themselves are never addressed and stay in registers.
+        let done = acc;
+        for (m, acc) in done.iter().enumerate() {
             for (v, sums) in acc.iter().enumerate() {
                 neon::store(*sums, w, p, v * 4, row + m, out);
             }
