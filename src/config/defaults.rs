@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::detector::Options;
+
 /// `mqtt.prefix`
 pub const PREFIX: &str = "vigie";
 /// `mqtt.keep_alive`
@@ -14,10 +16,10 @@ pub const QUEUE_MESSAGES: u64 = 1000;
 pub const QUEUE_BYTES: u64 = 8 << 20;
 /// `model.threads`: chosen from the cores.
 pub const THREADS: u64 = 0;
-/// `model.nms_iou`: YOLOv8's usual one, as for [`crate::detector::Options::new`].
-pub const NMS_IOU: f32 = 0.7;
-/// `model.max_detections`, as for [`crate::detector::Options::new`].
-pub const MAX_DETECTIONS: u64 = 300;
+/// `model.nms_iou`
+pub const NMS_IOU: f32 = Options::NMS_IOU;
+/// `model.max_detections`
+pub const MAX_DETECTIONS: u64 = Options::MAX_DETECTIONS as u64;
 /// `detect.max_fps`
 pub const MAX_FPS: f32 = 5.0;
 /// `detect.thresholds."*"`
