@@ -134,7 +134,10 @@ impl Engine {
                 input::planes(picture, tensor.try_as_plain_ram_mut()?.as_slice_mut::<u8>()?, |v| v)
             }
             DatumType::F16 => {
-                input::planes(picture, tensor.try_as_plain_ram_mut()?.as_slice_mut::<f16>()?, input::half)
+                let halves = input::halves();
+                input::planes(picture, tensor.try_as_plain_ram_mut()?.as_slice_mut::<f16>()?, |v| {
+                    halves[usize::from(v)]
+                })
             }
             _ => input::planes(picture, tensor.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?, input::unit),
         }
