@@ -27,6 +27,11 @@ vigie detect --model /host/model.onnx --json /host/pictures/*.jpg > "$LOGS/detec
 expected=$(jq -r '.detections[] | select(.score >= 0.4) | .label' "$LOGS/detect.jsonl" | sort -u | tr '\n' ' ')
 check "objects are detected in the photographs: $expected" test -n "$expected"
 
+# The cameras show those photographs only: an emulated CPU takes seconds for a frame.
+jq -r 'select(any(.detections[]; .score >= 0.4)) | .file' "$LOGS/detect.jsonl" | sed 's|.*/||; s|\.jpg$||' > /run/photographs
+feed yuyv; feed mjpeg
+INFERENCE=400   # the most seconds that any test waits for frames to go through the model
+
 # --- start: systemd hears READY, subscribers hear the birth
 mark
 check "systemctl start returns when the daemon is ready" systemctl start vigie
@@ -39,7 +44,7 @@ check "the birth is retained" retained "$T/status" online
 # --- every camera comes on and its frames come out as detections
 for camera in yuyv mjpeg vivid planes; do
   check "$camera: status online" message 60 "$T/$camera/status" online
-  check "$camera: detections are published" message 60 "$T/$camera/detections" '\{'
+  check "$camera: detections are published" message $INFERENCE "$T/$camera/detections" '\{'
 done
 
 # sees CAMERA LABEL… : all labels have been published for the camera
@@ -49,7 +54,7 @@ sees() {
   for label in "$@"; do grep -qx -- "$label" /tmp/labels || return 1; done
 }
 for camera in yuyv mjpeg; do
-  check "$camera: sees $expected" until_true 120 sees "$camera" $expected
+  check "$camera: sees $expected" until_true $INFERENCE sees "$camera" $expected
 done
 # every message is whole: its own camera, the camera's size, boxes within it, scores of at least the threshold
 whole='.schema == 1 and .device == "board" and .camera == $camera and .width == 640 and .height == $height
@@ -60,11 +65,11 @@ is_whole() { payloads "$T/$1/detections" | jq -es --arg camera "$1" --argjson he
 for camera in yuyv mjpeg; do check "$camera: every message is whole" is_whole "$camera" 480; done
 for camera in vivid planes; do check "$camera: every message is whole" is_whole "$camera" 360; done
 label=${expected%% *}
-check "counts are published: yuyv/$label/count" message 60 "$T/yuyv/$label/count" '[1-9]'
+check "counts are published: yuyv/$label/count" message $INFERENCE "$T/yuyv/$label/count" '[1-9]'
 
 stats() { payloads "$T/stats" | tail -1; }
 counted() { stats | jq -e 'all(.cameras[]; .frames_captured > 0 and .frames_processed > 0)' >/dev/null; }
-check "stats: every camera's frames were captured and processed" until_true 60 counted
+check "stats: every camera's frames were captured and processed" until_true $INFERENCE counted
 stats | jq -c '{rss_mib, model, cameras: (.cameras | map_values({capture_fps, process_fps, frames_captured, frames_processed, infer: .latency_ms.infer.median}))}'
 
 # --- a camera is unplugged, and plugged in again
@@ -72,11 +77,11 @@ note "vivid is unplugged"
 mark
 echo vivid.0 > /sys/bus/platform/drivers/vivid/unbind
 check "unplugged: vivid/status offline" message 30 "$T/vivid/status" offline
-check "the others go on" message 30 "$T/yuyv/detections" '\{'
+check "the others go on" message $INFERENCE "$T/yuyv/detections" '\{'
 mark
 echo vivid.0 > /sys/bus/platform/drivers/vivid/bind
 check "plugged in again: vivid/status online" message 60 "$T/vivid/status" online
-check "plugged in again: detections" message 60 "$T/vivid/detections" '\{'
+check "plugged in again: detections" message $INFERENCE "$T/vivid/detections" '\{'
 
 # --- a camera that says nothing any more
 note "the feed stops"
@@ -85,13 +90,13 @@ stop_feed mjpeg
 check "silent camera: mjpeg/status leaves online" message 60 "$T/mjpeg/status" '(stalled|offline)'
 feed mjpeg
 check "fed again: mjpeg/status online" message 90 "$T/mjpeg/status" online
-check "fed again: detections" message 60 "$T/mjpeg/detections" '\{'
+check "fed again: detections" message $INFERENCE "$T/mjpeg/detections" '\{'
 
 # --- the broker goes away and comes back
 note "the broker is restarted"
 mark
 systemctl restart mosquitto; subscribe
-check "the broker is back: detections" message 60 "$T/yuyv/detections" '\{'
+check "the broker is back: detections" message $INFERENCE "$T/yuyv/detections" '\{'
 check "the broker is back: status online" retained "$T/status" online
 
 # --- a clean stop, and a death
@@ -102,7 +107,7 @@ check "stopped: $T/status offline" message 10 "$T/status" offline
 check "offline is retained" retained "$T/status" offline
 check "it ended well" is_state Result success
 systemctl start vigie
-check "started again" message 60 "$T/status" online
+check "started again" message 120 "$T/status" online
 note "kill -9"
 mark
 systemctl kill -s KILL vigie

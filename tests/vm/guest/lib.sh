@@ -41,13 +41,15 @@ payloads() { since_mark | sed -nE "s|^[^ ]+ [01] $1 ||p"; }
 # retained TOPIC PAYLOAD : what a subscriber who comes now is told
 retained() { [ "$(timeout 10 mosquitto_sub -t "$1" -C 1 -W 5 -F '%r %p' 2>/dev/null)" = "1 $2" ]; }
 
-# feed yuyv|mjpeg : (re)starts the camera made of photographs: five frames a second, three seconds a photograph
+# feed yuyv|mjpeg : (re)starts the camera made of photographs, all of them or those that /run/photographs names: five
+# frames a second, three seconds a photograph
 feed() {
-  stop_feed "$1"
-  case $1 in
-    yuyv) /host/feed /dev/video20 5/15 /host/pictures/*.ppm 2>> "$LOGS/feed.txt" & ;;
-    mjpeg) /host/feed /dev/video21 5/15 /host/pictures/*.jpg 2>> "$LOGS/feed.txt" & ;;
-  esac
-  echo $! > "/run/feed-$1"; disown
+  local kind=$1 node=/dev/video20 suffix=ppm files=()
+  stop_feed "$kind"
+  [ "$kind" = yuyv ] || { node=/dev/video21; suffix=jpg; }
+  if [ -s /run/photographs ]; then mapfile -t files < <(sed "s|.*|/host/pictures/&.$suffix|" /run/photographs)
+  else files=(/host/pictures/*."$suffix"); fi
+  /host/feed "$node" 5/15 "${files[@]}" 2>> "$LOGS/feed.txt" &
+  echo $! > "/run/feed-$kind"; disown
 }
 stop_feed() { [ ! -e "/run/feed-$1" ] || { kill "$(cat "/run/feed-$1")" 2>/dev/null; rm "/run/feed-$1"; }; }
