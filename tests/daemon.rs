@@ -70,7 +70,7 @@ fn config(port: u16) -> String {
         "device.name = 'porch'\n\
          mqtt.url = 'mqtt://127.0.0.1:{port}'\n\
          stats.interval = '1s'\n\
-         detect = {{ max_fps = 30, detections_max_fps = 30 }}\n\
+         detect = {{ max_fps = 30, detections_max_fps = 30, thresholds = {{ '*' = 0.35 }} }}\n\
          [[camera]]\n\
          name = 'front'\n\
          source = {{ pictures = 'demo/pictures', fps = 2 }}\n"
@@ -188,7 +188,7 @@ fn what_can_not_work_is_said_and_ends_with_the_right_code() {
     };
     let good = config(1);
     run(&good.replace("max_fps = 30,", "max_fsp = 30,"), &["max_fsp", "max_fps"], 2);
-    run(&good.replace("detect = {", "detect = { thresholds = { persn = 0.3 },"), &["persn", "person"], 2);
+    run(&good.replace("'*' = 0.35", "persn = 0.3"), &["persn", "person"], 2);
     let folder = tempfile::tempdir().unwrap();
     let broken = folder.path().join("broken.onnx");
     std::fs::write(&broken, b"this is no model").unwrap();

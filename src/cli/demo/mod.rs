@@ -119,7 +119,7 @@ fn settings(args: &Args, pictures: &Path, port: u16) -> Result<Config, Failure> 
     let text = format!(
         "device.name = 'demo'\n\
          mqtt.url = 'mqtt://127.0.0.1:{port}'\n\
-         detect = {{ max_fps = 30, detections_max_fps = 30, thresholds = {{ '*' = 0.4 }} }}\n\
+         detect = {{ max_fps = 30, detections_max_fps = 30, thresholds = {{ '*' = 0.35 }} }}\n\
          {model}\n\
          [[camera]]\n\
          name = 'street'\n\
