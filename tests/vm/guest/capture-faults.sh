@@ -89,7 +89,7 @@ check "size and rate as asked for" '"width":1280' '"height":720' '"fps":10'
 during 2 'control disconnect=1' -- --device $CAM --frames 60 --until-reopened 1
 check "disconnect: lost, reopened, numbers go on" '"done":true' '"lost"' '"reopened":1' '"rising":true' '"state":"online"'
 
-during 2 'control inject_fatal_streaming_error=1' -- --device $CAM --frames 60 --until-reopened 1
+during 4 'control inject_fatal_streaming_error=1' -- --device $CAM --frames 60 --until-reopened 1
 check "EIO: reopened" '"done":true' '"io"' '"reopened":1' '"rising":true' '"state":"online"'
 
 during 2 'control inject_v4l2_buf_flag_error=1' -- --device $CAM --frames 60
