@@ -64,7 +64,6 @@ load_vivid "n_devs=2 node_types=0x20001,0x101 num_inputs=1,1 input_types=0x0,0x3
 json=$("$VIGIE" cameras --json)
 check "cameras: the webcam is usable" '"path":"/dev/video0".*"usable":true' '"card":"vivid"' '"driver":"vivid"'
 check "cameras: the output and the metadata node are not, and say why" 'is an output' "carries a camera's metadata"
-"$VIGIE" cameras
 
 capture --device $CAM --frames 10
 check "by itself: a small raw format, everything counted" '"done":true' '"state":"online"' '"error_flagged":0' '"truncated":0' \
@@ -83,14 +82,14 @@ for f in YUYV:460800 UYVY:460800 NV12:345600 NV21:345600 YU12:345600 GREY:230400
 done
 capture --device $CAM --format MJPG --seconds 1
 check "a format that it lacks: what it has is told" '"kinds":\["unsupported"\]' 'has no MJPG; it offers .*YUYV'
-capture --device $CAM --size 1280x720 --fps 15 --frames 5 --format YUYV
-check "size and rate as asked for" '"width":1280' '"height":720' '"fps":15'
+capture --device $CAM --size 1280x720 --fps 10 --frames 5 --format YUYV
+check "size and rate as asked for" '"width":1280' '"height":720' '"fps":10'
 
 # ---------------------------------------------------------------- faults while it streams
 during 2 'control disconnect=1' -- --device $CAM --frames 60 --until-reopened 1
 check "disconnect: lost, reopened, numbers go on" '"done":true' '"lost"' '"reopened":1' '"rising":true' '"state":"online"'
 
-during 2 'control inject_fatal_streaming_error=1' -- --device $CAM --frames 60 --until-reopened 1
+during 4 'control inject_fatal_streaming_error=1' -- --device $CAM --frames 60 --until-reopened 1
 check "EIO: reopened" '"done":true' '"io"' '"reopened":1' '"rising":true' '"state":"online"'
 
 during 2 'control inject_v4l2_buf_flag_error=1' -- --device $CAM --frames 60
