@@ -10,7 +10,5 @@ cd "$ROOT"
 environment=$("$ROOT/scripts/cross-toolchain.sh")
 eval "$environment"
 export QEMU_CPU=${VIGIE_CROSS_CPU:-cortex-a76}
-# Our own code too is worth optimising when every instruction of it is emulated; dependencies are optimised anyway.
-export CARGO_PROFILE_DEV_OPT_LEVEL=3
 say "tests for aarch64 on an emulated $QEMU_CPU"
 cargo test --locked --target aarch64-unknown-linux-gnu "$@"
