@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from .errors import InputError
 from .network import Detector, NetworkConfig
@@ -82,7 +82,8 @@ def save_weights(weights: Weights, path: str | Path) -> None:
     }
     tensors = {key: value.contiguous() for key, value in weights.state.items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt", "vigie": json.dumps(info)})
+        # Not `save_file`, which makes the file readable by its owner alone.
+        temporary.write_bytes(save(tensors, metadata={"format": "pt", "vigie": json.dumps(info)}))
 
 
 class replacing:
