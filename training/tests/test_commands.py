@@ -1,5 +1,6 @@
 """The four commands one after the other, as a user runs them, and what they say when something is wrong."""
 
+import argparse
 import csv
 import importlib
 import io
@@ -16,6 +17,10 @@ from unittest import mock
 
 import pytest
 import torch
+
+from vigie_training.checkpoint import Weights, save_weights
+from vigie_training.network import Detector, NetworkConfig
+from vigie_training.train import new_model
 
 TINY = "channels: [8, 8, 8, 16, 16, 16]\ndims: [16, 16, 16]\ndepths: [1, 1, 1]\nexpand: 2\nneck: [16, 24, 32]\nreg_max: 8\n"
 
@@ -112,3 +117,19 @@ def test_a_killed_run_goes_on_where_it_was(coco, tmp_path):
 def test_mistakes_are_explained(coco, arguments, message):
     output = command(*[coco if a == "COCO" else a for a in arguments], fails=True)
     assert message in output and "Traceback" not in output
+
+
+def test_weights_for_other_classes_are_matched_by_name(weights_file):
+    file, weights = weights_file
+    model = new_model(argparse.Namespace(weights=str(file), network=None), ["zebra", *reversed(weights.names)])
+    for key in ("head.cls.0.2.weight", "head.cls.2.2.bias"):
+        assert torch.equal(model.state_dict()[key][1:], weights.state[key].flip(0))
+    assert all(torch.equal(model.state_dict()[k], v) for k, v in weights.state.items() if k.startswith(("backbone.", "neck.")))
+
+
+@pytest.fixture
+def weights_file(tmp_path):
+    config = NetworkConfig.load("xxs")
+    weights = Weights(Detector(3, config).state_dict(), ["a", "b", "c"], config, 0)
+    save_weights(weights, tmp_path / "w.safetensors")
+    return tmp_path / "w.safetensors", weights

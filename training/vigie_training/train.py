@@ -35,22 +35,33 @@ CACHE_SIDE = 416
 
 
 def new_model(args: argparse.Namespace, names: list[str]) -> Detector:
-    """A network with random weights, or with those of `--weights` where they fit (a head for other classes stays random)."""
+    """A network with random weights, or with those of `--weights` where they fit (classes are matched by name, unknown ones stay random)."""
     if not args.weights:
         return Detector(len(names), NetworkConfig.load(args.network or "xxs"))
     weights = load_weights(args.weights)
     config = NetworkConfig.load(args.network) if args.network else weights.config
     model = Detector(len(names), config)
     own = model.state_dict()
-    fitting = {k: v for k, v in weights.state.items() if k in own and own[k].shape == v.shape}
-    if weights.names != names:
-        # The last layer's rows stand for other classes, even where their number is the same.
-        fitting = {k: v for k, v in fitting.items() if not (k.startswith("head.cls.") and k.split(".")[3] == "2")}
+    state = weights.state if weights.names == names else _rows_of_classes(weights.state, own, weights.names, names)
+    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     if not fitting:
         raise InputError(f"{args.weights}: no tensor fits network {config.name!r}")
     model.load_state_dict(own | fitting)
     print(f"{len(fitting)} of {len(own)} tensors from {args.weights}")
     return model
+
+
+def _rows_of_classes(state: dict, own: dict, old: list[str], new: list[str]) -> dict:
+    """`state` with the last class layers' rows moved to where the new list has their classes."""
+    rows = [(i, old.index(name)) for i, name in enumerate(new) if name in old]
+    moved = dict(state)
+    for key in (k for k in own if k.startswith("head.cls.") and k.split(".")[3] == "2"):
+        tensor = own[key].clone()
+        if key in state and state[key].shape[1:] == tensor.shape[1:]:
+            for to, of in rows:
+                tensor[to] = state[key][of]
+        moved[key] = tensor
+    return moved
 
 
 def parser() -> argparse.ArgumentParser:
