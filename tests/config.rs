@@ -13,10 +13,11 @@ use serde_json::Value;
 /// The file that `vigie check` looks for where `VIGIE_MODEL_DIR` says.
 const MODEL: &str = "vigie-xxs-320-int8.onnx";
 
-/// A folder with a stand-in for the shipped model (`check` sees only that it is there).
+/// A folder with the shipped model.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::write(folder.path().join(MODEL), "").expect("a written file");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(MODEL);
+    std::os::unix::fs::symlink(model, folder.path().join(MODEL)).expect("a link");
     folder
 }
 
@@ -192,6 +193,32 @@ fn a_missing_model_and_a_missing_camera_are_told() {
     assert_eq!(output.status.code(), Some(2));
     assert!(told.contains("there is no camera") && told.contains("[[camera]]"), "{told}");
     assert!(told.contains(MODEL) && told.contains("VIGIE_MODEL_DIR"), "{told}");
+}
+
+#[test]
+fn a_label_that_the_model_lacks_is_told_with_those_that_it_has() {
+    let text =
+        "detect.thresholds = { persn = 0.4 }\n[[camera]]\nname = \"a\"\nsource = { testcard = true }\n";
+    let output = check(text, &["--json"]);
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("`persn`") && told.contains("did you mean `person`?") && told.contains("camera 'a'"),
+        "{told}"
+    );
+    let line: Value = serde_json::from_str(stdout(&output).trim()).expect("one JSON object");
+    assert_eq!(line["kind"], "label");
+}
+
+#[test]
+fn a_model_that_is_none_is_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join(MODEL), "not a model").expect("a written file");
+    let file = folder.path().join("vigie.toml");
+    fs::write(&file, "[[camera]]\nname = \"a\"\nsource = { testcard = true }\n").expect("a written file");
+    let output = vigie(folder.path(), &["check", "--config", &file.display().to_string()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains(MODEL), "{}", stderr(&output));
 }
 
 #[test]

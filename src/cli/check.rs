@@ -7,6 +7,8 @@ use serde_json::json;
 use super::{Failure, Outcome, output};
 use crate::capture::{DeviceMatcher, SourceSpec};
 use crate::config::{self, Config};
+use crate::daemon;
+use crate::detector::Detector;
 
 /// Arguments of `vigie check`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +28,9 @@ pub struct Args {
 pub fn run(args: Args) -> Outcome {
     match Config::load(&args.config) {
         Ok(config) => {
-            tell(&args.config, &config);
+            // The labels of thresholds are the model's: only it can say whether they are right.
+            let (detector, _) = daemon::model(&config).map_err(|error| told(&args, error))?;
+            tell(&args.config, &config, &detector);
             if args.print_effective {
                 output::text(&config.to_toml())?;
             }
@@ -41,8 +45,23 @@ pub fn run(args: Args) -> Outcome {
     }
 }
 
+/// A problem that the model shows, for people and, where asked for, for programs.
+fn told(args: &Args, error: daemon::Error) -> Failure {
+    if args.json {
+        let kind = if error.is_configuration() { "label" } else { "model" };
+        let line = json!({
+            "file": args.config, "line": null, "column": null,
+            "kind": kind, "key": null, "message": error.to_string(), "hint": null,
+        });
+        if let Err(failure) = output::json_line(&line) {
+            return failure.into();
+        }
+    }
+    Failure::usage(error)
+}
+
 /// Says in words for people what the configuration amounts to, and what of it has no effect.
-fn tell(path: &Path, config: &Config) {
+fn tell(path: &Path, config: &Config, detector: &Detector) {
     let broker = match &config.mqtt {
         Some(mqtt) => {
             let with = if mqtt.tls.is_some() { " with TLS" } else { "" };
@@ -53,7 +72,14 @@ fn tell(path: &Path, config: &Config) {
     let cameras: Vec<String> = config.cameras.iter().map(describe).collect();
     output::say(&format!("{} is right", path.display()));
     output::say(&format!("  {broker}"));
-    output::say(&format!("  model {}", config.model.path.display()));
+    let contract = detector.contract();
+    let (size, labels) = (contract.size, contract.names.join(", "));
+    output::say(&format!(
+        "  model {}, {}×{}: {labels}",
+        config.model.path.display(),
+        size.width,
+        size.height
+    ));
     output::say(&format!("  {}", cameras.join("\n  ")));
     for unheeded in config.unheeded() {
         output::say(&format!("warning: {unheeded}"));

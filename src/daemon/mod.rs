@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 use crate::capture::Camera;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::detector::{self, Detector, UnknownLabel};
+use crate::detector::{self, ClassThresholds, Detector, UnknownLabel};
 use crate::mqtt::stdout::Lines;
 use crate::mqtt::{self, Client, Message, Publisher, Sink, Topics};
 use crate::vision::Mask;
@@ -102,6 +102,20 @@ impl Broker {
     }
 }
 
+/// The model, and every camera's thresholds resolved for it: what only the model's file can tell of a configuration.
+///
+/// # Errors
+/// When the model can't be loaded, or a camera has a threshold for a label that it lacks.
+pub fn model(config: &Config) -> Result<(Detector, Vec<ClassThresholds>), Error> {
+    let detector = Detector::load(&config.model)?;
+    let thresholds = config.cameras.iter().map(|camera| {
+        let resolved = camera.thresholds.resolve(&detector.contract().names);
+        resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })
+    });
+    let thresholds = thresholds.collect::<Result<_, _>>()?;
+    Ok((detector, thresholds))
+}
+
 /// Runs until `shutdown` completes, then stops cleanly: cameras closed, `offline` published, disconnected.
 ///
 /// # Errors
@@ -109,13 +123,8 @@ impl Broker {
 /// file that can't be read, say), or when inference fails. A camera or a broker that is away is no error: it is retried.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let mut detector = Detector::load(&config.model)?;
+    let (mut detector, thresholds) = model(&config)?;
     info!("model {}: {}", config.model.path.display(), describe(&detector));
-    let thresholds = config.cameras.iter().map(|camera| {
-        let resolved = camera.thresholds.resolve(&detector.contract().names);
-        resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })
-    });
-    let thresholds: Vec<_> = thresholds.collect::<Result<_, _>>()?;
 
     let prefix = config.mqtt.as_ref().map_or("vigie", |options| options.prefix.as_str());
     let topics = Topics::new(prefix, &config.device)?;
