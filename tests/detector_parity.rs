@@ -106,3 +106,17 @@ fn golden_outputs_are_met_closely() {
         assert!(boxes < 1e-3 && classes < 1e-3, "{model}: {boxes} {classes}");
     }
 }
+
+#[test]
+fn every_shipped_model_meets_its_golden_outputs() {
+    let mut met = 0;
+    for entry in std::fs::read_dir(root().join("models")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "onnx") {
+            let detector = Detector::load(&Options::new(&path)).unwrap();
+            assert!(matches!(detector.checked(), Checked::Golden { .. }), "{}", path.display());
+            met += 1;
+        }
+    }
+    assert!(met >= 3, "only {met} models in models/");
+}

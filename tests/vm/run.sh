@@ -33,7 +33,7 @@ fi
 # What goes to the board: tests, unit, configuration, model, and the photographs in a camera's size.
 cp "$HERE"/guest/* "$SHARE/guest/"
 cp "$ROOT/systemd/vigie.service" "$HERE/vigie.toml" "$SHARE/"
-for model in "${VIGIE_MODEL:-}" "$ROOT"/models/vigie-*-int8.onnx "$ROOT"/models/vigie-*-fp32.onnx; do
+for model in "${VIGIE_MODEL:-}" "$ROOT"/models/vigie-xxs-320-int8.onnx; do
   [ ! -f "$model" ] || { cp "$model" "$SHARE/model.onnx"; break; }
 done
 printf '%s\n' "${TESTS[@]}" > "$SHARE/tests"
