@@ -33,9 +33,7 @@ fi
 # What goes to the board: tests, unit, configuration, model, and the photographs in a camera's size.
 cp "$HERE"/guest/* "$SHARE/guest/"
 cp "$ROOT/systemd/vigie.service" "$HERE/vigie.toml" "$SHARE/"
-for model in "${VIGIE_MODEL:-}" "$ROOT"/models/vigie-xxs-320-int8.onnx; do
-  [ ! -f "$model" ] || { cp "$model" "$SHARE/model.onnx"; break; }
-done
+cp "${VIGIE_MODEL:-$ROOT/models/vigie-xxs-320-int8.onnx}" "$SHARE/model.onnx"
 printf '%s\n' "${TESTS[@]}" > "$SHARE/tests"
 echo "$CPU" > "$SHARE/cpu"
 aarch64-linux-gnu-gcc -O2 -static -Wall -o "$SHARE/feed" "$HERE/feed.c"
