@@ -1,6 +1,7 @@
 //! The integer engine against stock tract on the same file, interleaved, one thread; and layer by layer.
 //!
-//! `cargo bench --bench int8 -- MODEL.onnx [--layers] [--frames N] [--no-stock]` prints tables. With `--serve` it reads lines
+//! `cargo bench --bench int8 -- MODEL.onnx [--layers] [--frames N] [--no-stock] [--threads N]` prints tables; with `--threads`
+//! instead one of the engine on 1 to N threads. With `--serve` it reads lines
 //! from standard input, runs one frame for each, and answers with nanoseconds of wall and of thread time: so that
 //! `benches/peers/int8.py` can interleave it with other runtimes, and compare results.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
@@ -100,7 +101,7 @@ fn layers(rewritten: &Rewritten, frames: usize) {
             .map(|(i, p)| if p.form == Form::Bytes { Input::U8(&bytes[i]) } else { Input::F32(&floats[i]) })
             .collect();
         let mut results: Vec<Vec<f32>> = plan.outputs.iter().map(|p| vec![0.0; len(&p.shape)]).collect();
-        let (mut work, mut least) = (plan.workspace(), vec![Duration::MAX; plan.steps.len()]);
+        let (mut work, mut least) = (plan.workspace(1), vec![Duration::MAX; plan.steps.len()]);
         for _ in 0..frames {
             let mut outputs: Vec<Output<'_>> = results.iter_mut().map(|v| Output::F32(v)).collect();
             let mut times = vec![Duration::ZERO; plan.steps.len()];
@@ -135,6 +136,35 @@ fn layers(rewritten: &Rewritten, frames: usize) {
     }
 }
 
+/// The engine on 1 to `most` threads, interleaved.
+fn scaling(path: &str, most: usize, frames: usize) {
+    let mut pools: Vec<_> = (1..=most)
+        .map(|n| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+            (pool, load(path, Some(int8::kernels::best())).0, Vec::new())
+        })
+        .collect();
+    for n in 0..frames + 5 {
+        for (pool, model, times) in &mut pools {
+            let x = picture(model);
+            let (wall, _) = pool.install(|| frame(model, &x));
+            if n >= 5 {
+                times.push(wall.as_secs_f64() * 1e3);
+            }
+        }
+    }
+    println!("\n{:<8} {:>12} {:>12} {:>12}", "threads", "median ms", "least ms", "one / it");
+    let mut one = 0.0;
+    for (pool, _, times) in &mut pools {
+        let n = pool.current_num_threads();
+        let (median, least) = (median(times), times[0]);
+        if n == 1 {
+            one = median;
+        }
+        println!("{n:<8} {median:>12.2} {least:>12.2} {:>12.2}", one / median);
+    }
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let flag = |name: &str| args.iter().any(|a| a == name);
@@ -150,6 +180,9 @@ fn main() {
         return serve(&load(path, kernels).0);
     }
     let frames = number("--frames", 30);
+    if flag("--threads") {
+        return scaling(path, number("--threads", 1), frames);
+    }
     let mut models: Vec<(String, Runnable)> = Vec::new();
     for (i, kernels) in available().into_iter().enumerate() {
         let (model, rewritten) = load(path, Some(kernels));

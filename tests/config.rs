@@ -197,17 +197,24 @@ fn a_missing_model_and_a_missing_camera_are_told() {
 
 #[test]
 fn a_label_that_the_model_lacks_is_told_with_those_that_it_has() {
-    let text =
-        "detect.thresholds = { persn = 0.4 }\n[[camera]]\nname = \"a\"\nsource = { testcard = true }\n";
+    let text = "detect.thresholds = { persn = 0.4 }\n[[camera]]\nname = \"a\"\n\
+                source = { testcard = true }\nthresholds = { zebra = 0.5 }\n";
     let output = check(text, &["--json"]);
     let told = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(
-        told.contains("`persn`") && told.contains("did you mean `person`?") && told.contains("camera 'a'"),
-        "{told}"
+    for word in ["`persn`", "did you mean `person`?", "vigie.toml:1:31", "`zebra`", "known here: person, car"]
+    {
+        assert!(told.contains(word), "{word} is missing: {told}");
+    }
+    let printed = stdout(&output);
+    let lines = printed.lines().map(|line| serde_json::from_str(line).expect("a JSON object"));
+    let places: Vec<_> =
+        lines.map(|l: Value| (l["kind"].clone(), l["line"].clone(), l["key"].clone())).collect();
+    assert_eq!(
+        places,
+        [("label", 1, "detect.thresholds.persn"), ("label", 5, "camera[0].thresholds.zebra")]
+            .map(|(kind, line, key)| (kind.into(), line.into(), key.into()))
     );
-    let line: Value = serde_json::from_str(stdout(&output).trim()).expect("one JSON object");
-    assert_eq!(line["kind"], "label");
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn exercise(plan: &Plan, rng: &mut Rng) {
         .zip(bytes.iter_mut().zip(&mut floats))
         .map(|(p, (b, f))| if p.form == Form::Stored(Elem::S8) { Output::S8(b) } else { Output::F32(f) })
         .collect();
-    plan.run(&mut plan.workspace(), &inputs, &mut outputs, None);
+    plan.run(&mut plan.workspace(1), &inputs, &mut outputs, None);
 }
 
 proptest! {

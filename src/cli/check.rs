@@ -26,23 +26,32 @@ pub struct Args {
 
 /// Checks the configuration.
 pub fn run(args: Args) -> Outcome {
-    match Config::load(&args.config) {
-        Ok(config) => {
-            // The labels of thresholds are the model's: only it can say whether they are right.
-            let (detector, _) = daemon::model(&config).map_err(|error| told(&args, error))?;
-            tell(&args.config, &config, &detector);
-            if args.print_effective {
-                output::text(&config.to_toml())?;
-            }
-            Ok(())
-        }
-        Err(error) => {
-            for problem in error.problems().iter().filter(|_| args.json) {
-                output::json_line(&json(&error, problem))?;
-            }
-            Err(Failure::Usage(error.into()))
+    let config = Config::load(&args.config).map_err(|error| wrong(&args, error))?;
+    let model = daemon::model(&config);
+    // The labels are the model's: only it can say whether they are right.
+    let names = match &model {
+        Ok((detector, _)) => detector.contract().names.as_slice(),
+        Err(error) => error.known_labels(),
+    };
+    if let Some(error) = config::unknown_labels(&args.config, names) {
+        return Err(wrong(&args, error));
+    }
+    let (detector, _) = model.map_err(|error| told(&args, error))?;
+    tell(&args.config, &config, &detector);
+    if args.print_effective {
+        output::text(&config.to_toml())?;
+    }
+    Ok(())
+}
+
+/// What is wrong with the text, for people and, where asked for, for programs.
+fn wrong(args: &Args, error: config::Error) -> Failure {
+    for problem in error.problems().iter().filter(|_| args.json) {
+        if let Err(failure) = output::json_line(&json(&error, problem)) {
+            return failure.into();
         }
     }
+    Failure::Usage(error.into())
 }
 
 /// A problem that the model shows, for people and, where asked for, for programs.

@@ -29,7 +29,7 @@ pub struct Args {
     /// The ONNX file; the shipped one if none is given.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Inference threads; 0: chosen from the cores.
+    /// Inference threads; 0: all cores up to two, otherwise all but one.
     #[arg(long, default_value_t = 0)]
     threads: usize,
     /// Only the first N pictures.

@@ -33,9 +33,12 @@ pub fn run(args: Args) -> Outcome {
     });
     // Whatever still waits for a name server or a disk must not hold the exit.
     runtime.shutdown_background();
-    result.map_err(
-        |error| if error.is_configuration() { Failure::usage(error) } else { Failure::runtime(error) },
-    )
+    result.map_err(|error| match config::unknown_labels(&args.config, error.known_labels()) {
+        // With the place in the file, and all of them at once.
+        Some(labels) => Failure::Usage(labels.into()),
+        _ if error.is_configuration() => Failure::usage(error),
+        _ => Failure::runtime(error),
+    })
 }
 
 /// The configured levels as the logger wants them.

@@ -8,6 +8,7 @@ pub mod defaults;
 mod effective;
 mod error;
 mod files;
+mod labels;
 mod name;
 mod problem;
 mod raw;
@@ -32,6 +33,7 @@ use crate::{capture, detector, mqtt};
 
 pub use error::Error;
 pub use files::{MODEL_DIR, MODEL_DIR_VARIABLE, MODEL_FILE, shipped_model};
+pub use labels::unknown_labels;
 pub use problem::{Kind, Problem};
 pub use schema::schema;
 pub use text::MAX_BYTES;

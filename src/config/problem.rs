@@ -39,6 +39,8 @@ pub enum Kind {
     Conflict,
     /// A file that is missing, unreadable or not what it should be.
     File,
+    /// A label that the model doesn't have.
+    Label,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
             Kind::BadValue => "bad-value",
             Kind::Conflict => "conflict",
             Kind::File => "file",
+            Kind::Label => "label",
         }
     }
 }

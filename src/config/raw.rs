@@ -78,7 +78,7 @@ section! {
     Model {
         /// The ONNX file. Default: the shipped one.
         path: FilePath,
-        /// Inference threads; 0: chosen from the cores.
+        /// Inference threads; 0: all cores up to two, otherwise all but one.
         threads: Count<0, 256> = defaults::THREADS,
         /// Class names in the order of the model's outputs, for a file whose metadata has none.
         names: Vec<Located<Text>>,

@@ -43,6 +43,17 @@ pub fn cpu() -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
+/// The clock of the first processor in MHz, as it is now.
+pub fn clock_mhz() -> Option<f64> {
+    let khz = || read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")?.parse::<f64>().ok();
+    let info = || {
+        let info = fs::read_to_string("/proc/cpuinfo").ok()?;
+        let line = info.lines().find(|line| line.starts_with("cpu MHz"))?;
+        line.split_once(':')?.1.trim().parse::<f64>().ok()
+    };
+    khz().map(|khz| khz / 1e3).or_else(info).filter(|mhz| *mhz > 0.0)
+}
+
 /// The memory that this process holds, in MiB: (now, at its peak).
 pub fn memory_mib() -> Option<(f32, f32)> {
     let status = fs::read_to_string("/proc/self/status").ok()?;

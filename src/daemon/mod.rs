@@ -73,6 +73,14 @@ impl Error {
     pub fn is_configuration(&self) -> bool {
         matches!(self, Error::Label { .. } | Error::Mqtt(_))
     }
+
+    /// The labels that there are, where one was asked for that there isn't; otherwise none.
+    pub fn known_labels(&self) -> &[String] {
+        match self {
+            Error::Label { source, .. } => &source.known,
+            _ => &[],
+        }
+    }
 }
 
 /// Where messages go.

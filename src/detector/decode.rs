@@ -1,5 +1,6 @@
 //! Outputs become [`Candidate`]s: what stays below its threshold costs one comparison and nothing else.
 
+use super::dfl::{self, Distributions};
 use super::layout::{Layout, Level};
 use super::nms::Candidate;
 use super::thresholds::ClassThresholds;
@@ -96,30 +97,31 @@ fn raw(
     let anchors = level.width * level.height;
     let channels =
         |output: usize, from: usize, count: usize| &outputs[output][from * anchors..][..count * anchors];
-    let boxes = channels(level.boxes.output, level.boxes.first, 4 * reg_max);
+    let logits = channels(level.boxes.output, level.boxes.first, 4 * reg_max);
     let values = channels(level.classes.output, level.classes.first, classes);
-    let stride = level.stride as f32;
+    let new = out.len();
     Rows { values, anchors }.scan(thresholds.logits(), speaks, |class, i, logit| {
-        let side =
-            |side: usize| expectation(&boxes[side * reg_max * anchors + i..], anchors, reg_max) * stride;
-        let x = ((i % level.width) as f32 + 0.5) * stride;
-        let y = ((i / level.width) as f32 + 0.5) * stride;
-        let bbox = BBox::new(x - side(0), y - side(1), x + side(2), y + side(3));
-        out.push(Candidate { score: sigmoid(logit), class: class as u16, anchor: (first + i) as u32, bbox });
+        let (score, class, anchor) = (sigmoid(logit), class as u16, i as u32);
+        out.push(Candidate { score, class, anchor, bbox: BBox::new(0.0, 0.0, 0.0, 0.0) });
     });
+    let distributions = Distributions { logits, bins: reg_max, anchors };
+    for some in out[new..].chunks_mut(dfl::LANES) {
+        locate(some, level, distributions);
+        some.iter_mut().for_each(|c| c.anchor += first as u32);
+    }
 }
 
-/// The mean of the distribution over `bins` whose logits are every `step`-th value (distribution focal loss).
-fn expectation(logits: &[f32], step: usize, bins: usize) -> f32 {
-    let values = || logits.iter().step_by(step).take(bins);
-    let top = values().copied().fold(f32::NEG_INFINITY, f32::max);
-    let (mut sum, mut moment) = (0.0, 0.0);
-    for (bin, value) in values().enumerate() {
-        let weight = (value - top).exp();
-        sum += weight;
-        moment += weight * bin as f32;
+/// Gives some of a level's candidates, no more than lanes, their boxes.
+fn locate(some: &mut [Candidate], level: &Level, distributions: Distributions<'_>) {
+    let at = std::array::from_fn(|lane| some[lane.min(some.len() - 1)].anchor as usize);
+    let [left, top, right, bottom] = [0, 1, 2, 3].map(|side| distributions.means(side, &at));
+    let stride = level.stride as f32;
+    for (lane, candidate) in some.iter_mut().enumerate() {
+        let x = ((at[lane] % level.width) as f32 + 0.5) * stride;
+        let y = ((at[lane] / level.width) as f32 + 0.5) * stride;
+        let to = |distances: [f32; dfl::LANES]| distances[lane] * stride;
+        candidate.bbox = BBox::new(x - to(left), y - to(top), x + to(right), y + to(bottom));
     }
-    moment / sum
 }
 
 fn sigmoid(x: f32) -> f32 {

@@ -11,6 +11,7 @@ use tract_onnx::tract_hir::internal::{Cost, TypedOp};
 use super::detect::{self, Loaded};
 use super::engine::Engine;
 use super::golden::Checked;
+use super::int8::plan::Named;
 use super::{Contract, Error, ModelFile, Options, int8};
 
 /// A model, described.
@@ -133,46 +134,62 @@ fn layers(file: &ModelFile, engine: &Engine) -> Result<Layers, Error> {
     let mut layers = own_layers(engine.report());
     let mut others = BTreeMap::new();
     for id in model.eval_order().map_err(unsupported)? {
-        let node = model.node(id);
-        let op: &dyn TypedOp = node.op.as_ref();
         let facts = model.node_input_facts(id).map_err(unsupported)?;
-        let operator = op.name().into_owned();
-        let mut macs = 0;
-        let mut arithmetic = String::new();
-        for (cost, count) in op.cost(&facts).map_err(unsupported)? {
-            if let Cost::FMA(element) = cost {
-                macs += count.to_i64().unwrap_or(0).unsigned_abs();
-                arithmetic = format!("{element:?}").to_lowercase();
-            }
+        let facts: Vec<TypedFact> = facts.into_iter().cloned().collect();
+        let layer = tract_layer(model.node(id), &facts);
+        if layer.macs == 0 || !multiplies(&layer.operator) {
+            *others.entry(layer.operator).or_insert(0) += 1;
+        } else {
+            layers.push(layer);
         }
-        if macs == 0 || !multiplies(&operator) {
-            *others.entry(operator).or_insert(0) += 1;
-            continue;
-        }
-        layers.push(Layer {
-            name: node.name.clone(),
-            engine: "tract".to_owned(),
-            arithmetic,
-            kernel: kernel(op),
-            operator,
-            macs,
-        });
     }
     Ok((layers, others))
 }
 
+/// A node that tract runs.
+pub(super) fn tract_layer(node: &TypedNode, inputs: &[TypedFact]) -> Layer {
+    let op: &dyn TypedOp = node.op.as_ref();
+    let (mut macs, mut arithmetic) = (0, String::new());
+    // What tract can't say the cost of multiplies nothing, as far as anybody knows.
+    for (cost, count) in op.cost(&inputs.iter().collect::<Vec<_>>()).unwrap_or_default() {
+        if let Cost::FMA(element) = cost {
+            macs += count.to_i64().unwrap_or(0).unsigned_abs();
+            arithmetic = format!("{element:?}").to_lowercase();
+        }
+    }
+    Layer {
+        name: node.name.clone(),
+        operator: op.name().into_owned(),
+        engine: "tract".to_owned(),
+        arithmetic,
+        kernel: kernel(op),
+        macs,
+    }
+}
+
 /// The layers that the integer engine runs in place of tract.
 fn own_layers(report: &int8::Report) -> Vec<Layer> {
-    let own = report.layers.iter().filter(|l| l.runs != int8::Runs::Tract && l.macs.unwrap_or(0) > 0);
-    let layer = |l: &int8::Layer| Layer {
-        name: l.name.clone(),
-        operator: l.op.clone(),
+    let all = report.layers.iter().filter(|l| l.runs != int8::Runs::Tract && l.macs.unwrap_or(0) > 0);
+    let layer =
+        |l: &int8::Layer| own(&l.name, &l.op, l.runs == int8::Runs::Float, l.kernels, l.macs.unwrap_or(0));
+    all.map(layer).collect()
+}
+
+/// A step of the integer engine.
+pub(super) fn own_layer(named: &Named) -> Layer {
+    let step = &named.step;
+    own(&named.name, step.kind(), step.is_float(), step.kernels(), step.macs())
+}
+
+fn own(name: &str, operator: &str, float: bool, kernels: Option<&str>, macs: u64) -> Layer {
+    Layer {
+        name: name.to_owned(),
+        operator: operator.to_owned(),
         engine: "vigie int8".to_owned(),
-        arithmetic: if l.runs == int8::Runs::Integer { "i8" } else { "f32" }.to_owned(),
-        kernel: l.kernels.map(str::to_owned),
-        macs: l.macs.unwrap_or(0),
-    };
-    own.map(layer).collect()
+        arithmetic: if float { "f32" } else { "i8" }.to_owned(),
+        kernel: kernels.map(str::to_owned),
+        macs,
+    }
 }
 
 /// Whether an operator is a layer of the network; tract counts the arithmetic of activations and norms as

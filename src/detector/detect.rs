@@ -7,6 +7,7 @@ use super::engine::{self, Engine};
 use super::file::ModelFile;
 use super::golden::{self, Checked};
 use super::post::Post;
+use super::threads::Threads;
 use super::thresholds::ClassThresholds;
 use super::{Detection, Error, Options, int8};
 use crate::vision::{Letterbox, Tensor};
@@ -24,7 +25,7 @@ pub struct Timing {
 pub struct Detector {
     contract: Contract,
     checked: Checked,
-    engine: Engine,
+    pub(super) engine: Engine,
     kernels: String,
     post: Post,
 }
@@ -50,7 +51,7 @@ impl Detector {
 
     /// How many threads run the graph.
     pub fn threads(&self) -> usize {
-        1
+        self.engine.threads()
     }
 
     /// Whose code runs the graph, and with which kernels, for people: `tract`, or `int8 avx2` for a quantized model.
@@ -120,7 +121,7 @@ pub(super) fn load(options: &Options) -> Result<Loaded, Error> {
     let fed = contract::fed(&file, &options.contract)?;
     let analysed = engine::analyse(&file, &fed)?;
     let contract = contract::complete(&file, &options.contract, &fed, &analysed.outputs)?;
-    let mut engine = Engine::prepare(&file, analysed)?;
+    let mut engine = Engine::prepare(&file, analysed, Threads::new(options.threads)?)?;
     let checked = engine.first_run(&file, &golden::picture(contract.size), |engine| {
         golden::check(&file, &contract, &engine.outputs())
     })?;

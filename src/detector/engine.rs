@@ -9,10 +9,13 @@ use std::sync::Arc;
 use tract_onnx::model::ParseResult;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::model::typed::TypedSimpleState;
+use tract_onnx::tract_core::ops::OpState;
+use tract_onnx::tract_core::plan::{EvalContext, eval};
 
 use super::contract::{Fed, Input};
 use super::file::{Element, ModelFile};
 use super::layout::{MAX_OUTPUTS, Output};
+use super::threads::Threads;
 use super::{Error, input, int8};
 use crate::vision::Tensor as Picture;
 
@@ -26,11 +29,35 @@ pub(super) struct Analysed {
 /// A graph that is ready to run.
 pub(super) struct Engine {
     state: TypedSimpleState,
+    threads: Threads,
     input: Arc<Tensor>,
     outputs: TVec<TValue>,
     report: int8::Report,
     /// Outputs of half floats, widened; the others' are empty.
     widened: Vec<Vec<f32>>,
+}
+
+/// What runs a node of the graph.
+pub(super) trait Eval:
+    for<'a, 'b, 'c> FnMut(
+        &'a EvalContext<'a>,
+        Option<&'b mut (dyn OpState + 'static)>,
+        &'c TypedNode,
+        TVec<TValue>,
+    ) -> TractResult<TVec<TValue>>
+    + Send
+{
+}
+
+impl<F> Eval for F where
+    F: for<'a, 'b, 'c> FnMut(
+            &'a EvalContext<'a>,
+            Option<&'b mut (dyn OpState + 'static)>,
+            &'c TypedNode,
+            TVec<TValue>,
+        ) -> TractResult<TVec<TValue>>
+        + Send
+{
 }
 
 /// tract is not written to withstand hostile graphs: some malformed ones make it panic (indexing, unwrapping) instead of
@@ -106,8 +133,8 @@ fn outputs(file: &ModelFile, model: &TypedModel) -> TractResult<Vec<Output>> {
 }
 
 impl Engine {
-    /// Prepares a graph for this machine.
-    pub(super) fn prepare(file: &ModelFile, analysed: Analysed) -> Result<Engine, Error> {
+    /// Prepares a graph for this machine, to run on these threads.
+    pub(super) fn prepare(file: &ModelFile, analysed: Analysed, threads: Threads) -> Result<Engine, Error> {
         guarded(file, || {
             let plan = analysed.model.into_optimized()?.into_runnable()?;
             let fact = plan.model().input_fact(0)?;
@@ -116,7 +143,7 @@ impl Engine {
             let input = Arc::new(Tensor::zero_dt(fact.datum_type, shape)?);
             let state = plan.spawn()?;
             let widened = vec![Vec::new(); analysed.outputs.len()];
-            Ok(Engine { state, input, outputs: tvec![], report: analysed.report, widened })
+            Ok(Engine { state, threads, input, outputs: tvec![], report: analysed.report, widened })
         })
     }
 
@@ -141,13 +168,25 @@ impl Engine {
             }
             _ => input::planes(picture, tensor.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?, input::unit),
         }
-        self.outputs = self.state.run(tvec![self.input.clone().into_tvalue()])?;
+        self.evaluate(eval)?;
         for (output, widened) in self.outputs.iter().zip(&mut self.widened) {
             if output.datum_type() == f16::datum_type() {
                 widened.clear();
                 widened.extend(output.try_as_plain_ram()?.as_slice::<f16>()?.iter().map(|v| v.to_f32()));
             }
         }
+        Ok(())
+    }
+
+    /// Runs the graph on the last picture once more, its nodes by `eval`.
+    pub(super) fn run_with(&mut self, eval: impl Eval) -> Result<(), Error> {
+        self.outputs.clear();
+        self.evaluate(eval).map_err(|e| Error::Run { reason: chain(&e) })
+    }
+
+    fn evaluate(&mut self, eval: impl Eval) -> TractResult<()> {
+        let (state, input) = (&mut self.state, tvec![self.input.clone().into_tvalue()]);
+        self.outputs = self.threads.run(|| state.run_plan_with_eval(input, eval))?;
         Ok(())
     }
 
@@ -166,6 +205,11 @@ impl Engine {
     /// The values of the last run's outputs; on the stack, so that a frame costs no allocation.
     pub(super) fn outputs(&self) -> [&[f32]; MAX_OUTPUTS] {
         std::array::from_fn(|i| self.output(i))
+    }
+
+    /// How many threads run the graph.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.count()
     }
 
     /// What of the graph the integer engine runs, and how.

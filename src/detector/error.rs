@@ -79,6 +79,17 @@ pub enum Error {
         /// How far off.
         reason: String,
     },
+    /// The system gives no more threads.
+    #[error(
+        "can't start {count} inference threads: {reason}; set fewer `threads` under [model], or raise the limit \
+         (`TasksMax=` of the service, `ulimit -u`)"
+    )]
+    Threads {
+        /// How many were asked for.
+        count: usize,
+        /// The system's words.
+        reason: String,
+    },
     /// The tensor is not of the model's size.
     #[error("the model looks at {expected} pixels, the tensor has {found}")]
     Input {
@@ -127,6 +138,8 @@ pub enum ErrorKind {
     Unsupported,
     /// It computes wrong results here.
     Golden,
+    /// The system gives no more threads.
+    Threads,
     /// A tensor of the wrong size.
     Input,
     /// Inference failed.
@@ -145,6 +158,7 @@ impl Error {
             Error::Contract { kind, .. } => ErrorKind::Contract(*kind),
             Error::Unsupported { .. } => ErrorKind::Unsupported,
             Error::Golden { .. } => ErrorKind::Golden,
+            Error::Threads { .. } => ErrorKind::Threads,
             Error::Input { .. } => ErrorKind::Input,
             Error::Run { .. } => ErrorKind::Run,
         }

@@ -1,5 +1,6 @@
 //! How a model's outputs are laid out, recognized from metadata and shapes.
 
+use super::dfl::MAX_BINS;
 use super::error::ContractKind;
 use super::file::Element;
 use crate::geometry::Size;
@@ -247,7 +248,7 @@ fn raw(
         levels.push(Level { stride, width, height, boxes, classes });
     }
     match sizes[..] {
-        [first, ref rest @ ..] if rest.iter().all(|s| *s == first) && first.0 <= 64 => {
+        [first, ref rest @ ..] if rest.iter().all(|s| *s == first) && first.0 <= MAX_BINS => {
             Ok(Layout::Raw { reg_max: first.0, classes: first.1, levels })
         }
         _ => Err(no()),

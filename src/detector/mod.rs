@@ -4,6 +4,7 @@ mod contract;
 mod decode;
 mod describe;
 mod detect;
+mod dfl;
 mod engine;
 mod error;
 pub mod eval;
@@ -15,6 +16,8 @@ mod layout;
 pub mod literal;
 mod nms;
 mod post;
+mod profile;
+mod threads;
 mod thresholds;
 
 use std::path::PathBuf;
@@ -29,6 +32,7 @@ pub use file::{Dim, Element, MAX_BYTES, ModelFile, Port};
 pub use golden::Checked;
 pub use layout::{Channels, Layout, Level};
 pub use post::Post;
+pub use profile::LayerTime;
 pub use thresholds::{ClassThresholds, UnknownLabel};
 
 /// One object that the model saw in one frame.
@@ -65,7 +69,7 @@ pub struct ContractOverride {
 pub struct Options {
     /// The ONNX file.
     pub path: PathBuf,
-    /// Inference threads; 0: chosen from the cores.
+    /// Inference threads; 0: all cores up to two, otherwise all but one.
     pub threads: usize,
     /// What the user says instead of the file's metadata.
     pub contract: ContractOverride,

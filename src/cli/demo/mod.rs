@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use miette::miette;
 use serde::Deserialize;
+use toml::{Table, Value};
 
 use super::pictures::{BUNDLED, bundled, picture_files, save_annotated};
 use super::{Failure, Outcome, output};
@@ -108,24 +109,31 @@ pub fn run(args: Args) -> Outcome {
     show.verdict()
 }
 
-/// The configuration that the demo runs with: a camera that shows photographs, and the demo's own broker.
+/// The configuration that the demo runs with: `config/demo.toml`, with its own broker and what the arguments say.
 fn settings(args: &Args, pictures: &Path, port: u16) -> Result<Config, Failure> {
-    let quoted = |path: &Path| toml::Value::String(path.display().to_string()).to_string();
-    let model = match &args.model {
-        Some(path) => format!("[model]\npath = {}\n", quoted(path)),
-        None => String::new(),
-    };
-    let (folder, fps) = (quoted(pictures), args.fps);
-    let text = format!(
-        "device.name = 'demo'\n\
-         mqtt.url = 'mqtt://127.0.0.1:{port}'\n\
-         detect = {{ max_fps = 30, detections_max_fps = 30, thresholds = {{ '*' = 0.35 }} }}\n\
-         {model}\n\
-         [[camera]]\n\
-         name = 'street'\n\
-         source = {{ pictures = {folder}, fps = {fps} }}\n"
-    );
-    Config::parse("the demo's configuration", &text).map_err(|error| Failure::Usage(error.into()))
+    let mut table: Table = include_str!("../../../config/demo.toml").parse().map_err(Failure::runtime)?;
+    let path = |path: &Path| Value::from(path.display().to_string());
+    set(&mut table, "mqtt", [("url", format!("mqtt://127.0.0.1:{port}").into())]);
+    if let Some(model) = &args.model {
+        set(&mut table, "model", [("path", path(model))]);
+    }
+    // Each photograph is to be looked at, and heard of, at whatever rate they come.
+    if let Some(detect) = table.get_mut("detect").and_then(Value::as_table_mut) {
+        detect.insert("max_fps".into(), 30.into());
+        detect.insert("detections_max_fps".into(), 30.into());
+    }
+    let camera = table.get_mut("camera").and_then(|cameras| cameras.get_mut(0)).and_then(Value::as_table_mut);
+    if let Some(camera) = camera {
+        set(camera, "source", [("pictures", path(pictures)), ("fps", f64::from(args.fps).into())]);
+    }
+    Config::parse("the demo's configuration", &table.to_string())
+        .map_err(|error| Failure::Usage(error.into()))
+}
+
+/// Puts a table in the place of what was there.
+fn set<const N: usize>(table: &mut Table, key: &str, pairs: [(&str, Value); N]) {
+    let inner: Table = pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    table.insert(key.to_owned(), inner.into());
 }
 
 /// What the subscriber makes of the messages.

@@ -1,6 +1,7 @@
 //! Convolutions and linear layers over the kernels: no im2col. A 3×3 keeps as many staged input rows as its kernel is
 //! high; in a padded row stored by pixel, the kernel's row of an output pixel is one contiguous run.
 
+use super::bands::Cut;
 use super::kernels::buffer::Buffer;
 use super::kernels::pack::Packed;
 use super::kernels::{Kernels, Out, Staged, Table};
@@ -11,6 +12,9 @@ pub const MAX_KERNEL: usize = 7;
 
 /// Staged bytes that a chunk of a linear layer should not exceed, to stay in the first-level cache.
 const CHUNK_BYTES: usize = 16 << 10;
+
+/// Rows of a linear layer that are not torn apart between threads: a multiple of most kernels' tiles.
+pub const TILE: usize = 12;
 
 /// Where the results go.
 pub enum Target<'a> {
@@ -42,6 +46,32 @@ impl Target<'_> {
     }
 }
 
+impl Cut for Target<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Target::S8(to, _) => to.len(),
+            Target::F32(to, _) => to.len(),
+        }
+    }
+
+    fn cut(self, at: usize) -> (Self, Self) {
+        match self {
+            Target::S8(to, skip) => {
+                let ((a, b), (c, d)) = (to.split_at_mut(at), cut(skip, at));
+                (Target::S8(a, c), Target::S8(b, d))
+            }
+            Target::F32(to, skip) => {
+                let ((a, b), (c, d)) = (to.split_at_mut(at), cut(skip, at));
+                (Target::F32(a, c), Target::F32(b, d))
+            }
+        }
+    }
+}
+
+fn cut<T>(skip: Option<&[T]>, at: usize) -> (Option<&[T]>, Option<&[T]>) {
+    skip.map(|s| s.split_at(at)).unzip()
+}
+
 /// Bytes of scratch that [`convolve`] needs.
 pub fn line_scratch(w: &Window, kernels: &dyn Kernels) -> usize {
     (w.kernel[0] + 1) * line_bytes(w, kernels)
@@ -66,14 +96,14 @@ fn line_bytes(w: &Window, kernels: &dyn Kernels) -> usize {
     (line_pixels(w) * w.input[2] * kernels.layout().elem + 64).next_multiple_of(64)
 }
 
-/// A convolution with a window.
+/// The rows of a convolution with a window that `target` has room for, from output row `top` on.
 pub fn convolve(
     kernels: &dyn Kernels,
     w: &Window,
     weights: &Weights,
     (pad_value, table): (i8, Option<&Table>),
     x: &[i8],
-    target: &mut Target<'_>,
+    (top, target): (usize, &mut Target<'_>),
     scratch: &mut Buffer,
 ) {
     let [height, width, channels] = w.input;
@@ -99,7 +129,8 @@ pub fn convolve(
     let mut segments = [0usize; MAX_KERNEL];
     let left = w.pad[1] * channels * elem;
     let row_len = width * channels;
-    for oy in 0..w.output[0] {
+    let height_out = target.len() / (w.output[1] * n);
+    for oy in top..top + height_out {
         for (ky, segment) in segments.iter_mut().enumerate().take(lines) {
             let iy = (oy * w.stride[0] + ky).wrapping_sub(w.pad[0]);
             if iy >= height {
@@ -120,7 +151,7 @@ pub fn convolve(
             stride: w.stride[1] * channels * elem,
             rows: w.output[1],
         };
-        let first = oy * w.output[1];
+        let first = (oy - top) * w.output[1];
         match (weights, &mut *target) {
             (Weights::Dense(packed), target) => {
                 kernels.gemm(packed, &input, target.part(first, w.output[1], n))
@@ -134,26 +165,29 @@ pub fn convolve(
     }
 }
 
-/// Rows of `depth` bytes times a matrix. `x` may be read up to 16 bytes over its last row.
+/// As many rows of `depth` bytes as `target` has room for, from row `top` of `x` on, times a matrix. `x` may be read up
+/// to 16 bytes over its last row.
 pub fn linear(
     kernels: &dyn Kernels,
-    (rows, depth): (usize, usize),
+    depth: usize,
     weights: &Packed,
     table: Option<&Table>,
     x: &Buffer,
-    target: &mut Target<'_>,
+    (top, target): (usize, &mut Target<'_>),
     scratch: &mut Buffer,
 ) {
+    let rows = target.len() / weights.n;
     let layout = kernels.layout();
     let direct = layout.elem == 1 && layout.shift == 0;
     let chunk = if table.is_some() || !direct { chunk(depth, kernels) } else { rows };
     let mut first = 0;
     while first < rows {
         let part = chunk.min(rows - first);
+        let from = (top + first) * depth;
         let data = if direct {
-            &x.bytes()[first * depth..]
+            &x.bytes()[from..]
         } else {
-            kernels.stage(&x.s8()[first * depth..(first + part) * depth], scratch.bytes_mut());
+            kernels.stage(&x.s8()[from..from + part * depth], scratch.bytes_mut());
             scratch.bytes()
         };
         let input = Staged { data, segments: &[0], stride: depth * layout.elem, rows: part };

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::bands::{self, Cut};
 use super::conv::{self, Target};
 use super::kernels;
 use super::kernels::buffer::Buffer;
@@ -13,8 +14,8 @@ use super::rows;
 #[derive(Debug)]
 pub struct Workspace {
     slots: Vec<Buffer>,
-    scratch: Buffer,
-    floats: Buffer,
+    /// One for each thread.
+    scratch: Vec<Buffer>,
 }
 
 /// An input of a region.
@@ -38,25 +39,18 @@ pub enum Output<'a> {
 }
 
 impl Plan {
-    /// Memory for one run.
-    pub fn workspace(&self) -> Workspace {
-        let (mut scratch, mut floats) = (0, 0);
-        for named in &self.steps {
-            match &named.step {
-                Step::Conv { window, kernels, .. } => {
-                    scratch = scratch.max(conv::line_scratch(window, *kernels))
-                }
-                Step::Linear { depth, kernels, .. } => {
-                    scratch = scratch.max(conv::linear_scratch(*depth, *kernels))
-                }
-                Step::Attention { shape, .. } => floats = floats.max(shape.scratch() * 4),
-                _ => {}
-            }
-        }
+    /// Memory for one run on so many threads.
+    pub fn workspace(&self, threads: usize) -> Workspace {
+        let needs = |step: &Step| match step {
+            Step::Conv { window, kernels, .. } => conv::line_scratch(window, *kernels),
+            Step::Linear { depth, kernels, .. } => conv::linear_scratch(*depth, *kernels),
+            Step::Attention { shape, .. } => shape.scratch() * size_of::<f32>(),
+            _ => 0,
+        };
+        let scratch = self.steps.iter().map(|named| needs(&named.step)).max().unwrap_or(0);
         Workspace {
             slots: self.slot_bytes.iter().map(|&n| Buffer::new(n)).collect(),
-            scratch: Buffer::new(scratch),
-            floats: Buffer::new(floats),
+            scratch: vec![Buffer::new(scratch); threads.max(1)],
         }
     }
 
@@ -77,7 +71,8 @@ impl Plan {
         weights + self.slot_bytes.iter().sum::<usize>()
     }
 
-    /// Runs all steps. `timings`, where given, gets each step's time added.
+    /// Runs all steps, shared out among the threads of the rayon pool that calls it, if one does, and of the workspace.
+    /// `timings`, where given, gets each step's time added.
     ///
     /// # Panics
     /// When inputs or outputs are not as long as the ports say; the caller has checked them.
@@ -122,7 +117,8 @@ impl Plan {
         // The result's slot is taken out while the step runs, so that inputs can be borrowed beside it.
         let mut out = std::mem::take(&mut work.slots[self.slots[to]]);
         let mut scratch = std::mem::take(&mut work.scratch);
-        self.compute(step, to, work, inputs, &mut out, &mut scratch);
+        let load = step.macs() + 8 * self.tensors[to].elements() as u64;
+        self.compute(step, to, work, inputs, &mut out, bands::worth(load, &mut scratch));
         work.scratch = scratch;
         work.slots[self.slots[to]] = out;
     }
@@ -131,10 +127,10 @@ impl Plan {
         &self,
         step: &Step,
         to: Id,
-        work: &mut Workspace,
+        work: &Workspace,
         inputs: &[Input<'_>],
         out: &mut Buffer,
-        scratch: &mut Buffer,
+        scratch: &mut [Buffer],
     ) {
         let range = self.range(to);
         let info = &self.tensors[to];
@@ -171,14 +167,20 @@ impl Plan {
                 }
             }
             Step::Conv { from, skip, window, weights, pad_value, table, kernels, .. } => {
-                let mut target = self.target(info.elem, *skip, work, out, range);
-                let with = (*pad_value, table.as_deref());
-                conv::convolve(*kernels, window, weights, with, self.s8(work, *from), &mut target, scratch);
+                let target = self.target(info.elem, *skip, work, out, range);
+                let (x, with) = (self.s8(work, *from), (*pad_value, table.as_deref()));
+                let row = target.len() / window.output[0];
+                bands::share(target, row, scratch, &|offset, mut band, scratch| {
+                    conv::convolve(*kernels, window, weights, with, x, (offset / row, &mut band), scratch);
+                });
             }
-            Step::Linear { from, skip, rows, depth, weights, table, kernels, .. } => {
-                let mut target = self.target(info.elem, *skip, work, out, range);
-                let x = &work.slots[self.slots[*from]];
-                conv::linear(*kernels, (*rows, *depth), weights, table.as_deref(), x, &mut target, scratch);
+            Step::Linear { from, skip, depth, weights, table, kernels, .. } => {
+                let target = self.target(info.elem, *skip, work, out, range);
+                let (x, table) = (&work.slots[self.slots[*from]], table.as_deref());
+                bands::share(target, weights.n * conv::TILE, scratch, &|offset, mut band, scratch| {
+                    let part = (offset / weights.n, &mut band);
+                    conv::linear(*kernels, *depth, weights, table, x, part, scratch);
+                });
             }
             Step::Lookup { from, table, .. } => {
                 let out = &mut out.s8_mut()[range];
@@ -208,22 +210,37 @@ impl Plan {
                 Elem::F32 => rows::gather(self.f32(work, *from), *run, starts, &mut out.f32_mut()[range]),
             },
             Step::LayerNorm { from, gamma, beta, epsilon, to_bytes, .. } => {
-                let norm = Norm { gamma, beta, epsilon: *epsilon };
-                let out = match to_bytes {
-                    Some((scale, zero)) => NormOut::S8(&mut out.s8_mut()[range], *scale, *zero),
-                    None => NormOut::F32(&mut out.f32_mut()[range]),
-                };
-                kernels::best().layer_norm(&norm, self.f32(work, *from), out);
+                let (norm, x, row) =
+                    (Norm { gamma, beta, epsilon: *epsilon }, self.f32(work, *from), gamma.len());
+                match to_bytes {
+                    Some((scale, zero)) => {
+                        bands::share(&mut out.s8_mut()[range], row, scratch, &|at, band: &mut [i8], _| {
+                            let x = &x[at..at + band.len()];
+                            kernels::best().layer_norm(&norm, x, NormOut::S8(band, *scale, *zero));
+                        });
+                    }
+                    None => {
+                        bands::share(&mut out.f32_mut()[range], row, scratch, &|at, band: &mut [f32], _| {
+                            let x = &x[at..at + band.len()];
+                            kernels::best().layer_norm(&norm, x, NormOut::F32(band));
+                        })
+                    }
+                }
             }
             Step::Attention { from, sequences, shape, kernels, .. } => {
-                let mut floats = std::mem::take(&mut work.floats);
                 let qkv = self.f32(work, *from);
                 let (row_in, row_out) = (qkv.len() / sequences, range.len() / sequences);
-                let results = out.f32_mut()[range].chunks_exact_mut(row_out);
-                for (qkv, out) in qkv.chunks_exact(row_in).zip(results) {
-                    kernels.attention(shape, qkv, out, floats.f32_mut());
-                }
-                work.floats = floats;
+                bands::share(
+                    &mut out.f32_mut()[range],
+                    row_out,
+                    scratch,
+                    &|at, band: &mut [f32], scratch| {
+                        let qkv = qkv[at / row_out * row_in..].chunks_exact(row_in);
+                        for (qkv, out) in qkv.zip(band.chunks_exact_mut(row_out)) {
+                            kernels.attention(shape, qkv, out, scratch.f32_mut());
+                        }
+                    },
+                );
             }
             Step::Export { .. } | Step::Store { .. } => unreachable!("they write no tensor"),
         }

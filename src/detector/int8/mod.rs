@@ -4,6 +4,7 @@
 //! recognizes into a [`plan::Plan`] of steps over memory that is laid out once, and puts one operation a region in the
 //! graph's place ([`op`]). [`exec`] runs the steps on the inner loops of [`kernels`]. `docs/int8.md` explains the engine.
 
+mod bands;
 mod conv;
 pub mod exec;
 mod import;
@@ -13,7 +14,10 @@ pub mod plan;
 pub mod report;
 mod rows;
 
+#[cfg(test)]
+pub(super) use bands::threads;
 pub use import::{Rewritten, rewrite};
+pub use op::Region;
 pub use report::{Layer, Report, Runs};
 
 /// How a model is rewritten.

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::ops::expandable::{Expansion, expand};
 
+use super::bands;
 use super::exec::{Input, Output, Workspace};
 use super::plan::{Elem, Form, Plan, Port};
 
@@ -116,43 +118,47 @@ impl EvalOp for Region {
     op_out_of_plan!();
 
     fn eval(&self, _: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let mut outputs: TVec<Tensor> = self
-            .plan
-            .outputs
-            .iter()
-            .map(|port| Tensor::zero_dt(datum_type(port), &port.shape))
-            .collect::<TractResult<_>>()?;
-        {
-            ensure!(
-                inputs.len() == self.plan.inputs.len(),
-                "a region of {} inputs got {}",
-                self.plan.inputs.len(),
-                inputs.len()
-            );
-            let given = inputs.iter().zip(&self.plan.inputs).map(|(tensor, port)| input(tensor, port));
-            let given: TVec<Input<'_>> = given.collect::<TractResult<_>>()?;
-            let results = outputs.iter_mut().map(|tensor| {
-                Ok(if tensor.datum_type() == f32::datum_type() {
-                    Output::F32(
-                        tensor
-                            .to_plain_array_view_mut::<f32>()?
-                            .into_slice()
-                            .context("a result in pieces")?,
-                    )
-                } else {
-                    Output::S8(
-                        tensor.to_plain_array_view_mut::<i8>()?.into_slice().context("a result in pieces")?,
-                    )
-                })
-            });
-            let mut results: TVec<Output<'_>> = results.collect::<TractResult<_>>()?;
-            let pool = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut work = pool().pop().unwrap_or_else(|| self.plan.workspace());
-            self.plan.run(&mut work, &given, &mut results, None);
-            pool().push(work);
-        }
+        self.run(&inputs, None)
+    }
+}
+
+impl Region {
+    /// What runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs the region; `timings`, where given, gets each step's time added.
+    ///
+    /// # Errors
+    /// When an input isn't what its port says.
+    pub fn run(&self, inputs: &[TValue], timings: Option<&mut [Duration]>) -> TractResult<TVec<TValue>> {
+        let ports = &self.plan.outputs;
+        let outputs = ports.iter().map(|port| Tensor::zero_dt(datum_type(port), &port.shape));
+        let mut outputs: TVec<Tensor> = outputs.collect::<TractResult<_>>()?;
+        let (given, expected) = (inputs.len(), self.plan.inputs.len());
+        ensure!(given == expected, "a region of {expected} inputs got {given}");
+        let given = inputs.iter().zip(&self.plan.inputs).map(|(tensor, port)| input(tensor, port));
+        let given: TVec<Input<'_>> = given.collect::<TractResult<_>>()?;
+        let mut results: TVec<Output<'_>> = outputs.iter_mut().map(output).collect::<TractResult<_>>()?;
+        let pool = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = pool().pop();
+        let mut work = idle.unwrap_or_else(|| self.plan.workspace(bands::threads()));
+        self.plan.run(&mut work, &given, &mut results, timings);
+        pool().push(work);
+        drop(results);
         Ok(outputs.into_iter().map(Tensor::into_tvalue).collect())
     }
+}
+
+fn output(tensor: &mut Tensor) -> TractResult<Output<'_>> {
+    let in_pieces = "a result in pieces";
+    Ok(match tensor.datum_type() {
+        DatumType::F32 => {
+            Output::F32(tensor.to_plain_array_view_mut::<f32>()?.into_slice().context(in_pieces)?)
+        }
+        _ => Output::S8(tensor.to_plain_array_view_mut::<i8>()?.into_slice().context(in_pieces)?),
+    })
 }
 
 fn input<'a>(tensor: &'a TValue, port: &Port) -> TractResult<Input<'a>> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use miette::miette;
 use serde::Serialize;
 
+use layers::Layers;
+
 use super::pictures::{bundled, picture_files, undecoded};
 use super::{Failure, Outcome, output};
 use crate::daemon::host;
@@ -13,6 +15,8 @@ use crate::detector::Detector;
 use crate::frame::Frame;
 use crate::mqtt::messages::stats;
 use crate::vision::{Preprocessor, Tensor};
+
+mod layers;
 
 /// Arguments of `vigie bench`.
 #[derive(Debug, clap::Args)]
@@ -25,6 +29,9 @@ pub struct Args {
     /// How many frames to measure
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
+    /// Also measure each layer of the network: time, multiply-accumulates, and these a second and a cycle
+    #[arg(long)]
+    layers: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -46,6 +53,8 @@ struct Report {
     start_ms: f64,
     rss_mib: f32,
     rss_peak_mib: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<Layers>,
 }
 
 /// Median and 95th percentile of a stage, in milliseconds.
@@ -97,6 +106,7 @@ pub fn run(args: Args) -> Outcome {
         Quantiles { median_ms: q.median, p95_ms: q.p95 }
     });
     let (rss_mib, rss_peak_mib) = host::memory_mib().unwrap_or_default();
+    let layers = args.layers.then(|| Layers::measure(&mut detector, args.frames as usize)).transpose()?;
     let report = Report {
         model: options.path.display().to_string(),
         cpu: host::cpu(),
@@ -109,6 +119,7 @@ pub fn run(args: Args) -> Outcome {
         start_ms,
         rss_mib,
         rss_peak_mib,
+        layers,
     };
     if args.json {
         return Ok(output::json_line(&report)?);
@@ -158,6 +169,7 @@ impl Report {
                 "\n{:.1} frames/s, model loaded in {:.0} ms, {:.0} MiB resident (peak {:.0})\n",
                 self.fps, self.start_ms, self.rss_mib, self.rss_peak_mib
             ),
+            self.layers.as_ref().map(Layers::table).unwrap_or_default(),
         ]
         .concat()
     }
