@@ -7,6 +7,7 @@ mod int8_common;
 use int8_common::{Net, Rng, attr_i, attr_is, attr_s, whole_net};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
+use vigie::detector::int8::exec::{Input, Output};
 use vigie::detector::int8::{self, Rewritten, Runs};
 
 fn run(onnx: &tract_onnx::Onnx, proto: &ModelProto, x: &Tensor) -> Vec<Vec<f32>> {
@@ -249,4 +250,29 @@ fn a_missing_output_is_an_error() {
     assert!(error.to_string().contains("\"nowhere\""), "{error}");
     let error = int8::rewrite(&mut ModelProto::default(), &mut tract_onnx::onnx(), &int8::Options::default());
     assert!(error.unwrap_err().to_string().contains("no graph"));
+}
+
+/// The shipped model, whose large steps are worth cutting.
+#[test]
+fn the_results_are_the_same_on_any_number_of_threads() {
+    let mut onnx = tract_onnx::onnx();
+    let mut proto = onnx.proto_model_for_path("models/vigie-xxs-320-int8.onnx").unwrap();
+    let rewritten = int8::rewrite(&mut proto, &mut onnx, &int8::Options::default()).unwrap();
+    assert!(rewritten.whole, "{:?}", rewritten.report);
+    let plan = &rewritten.plans[0];
+    let mut rng = Rng(3);
+    let bytes: Vec<u8> = (0..plan.inputs[0].shape.iter().product()).map(|_| rng.next() as u8).collect();
+    let results = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut results: Vec<Vec<f32>> =
+            plan.outputs.iter().map(|p| vec![0.0; p.shape.iter().product()]).collect();
+        let mut outputs: Vec<Output<'_>> = results.iter_mut().map(|v| Output::F32(v)).collect();
+        pool.install(|| plan.run(&mut plan.workspace(threads), &[Input::U8(&bytes)], &mut outputs, None));
+        results
+    };
+    let one = results(1);
+    assert!(one.iter().all(|head| head.iter().any(|x| *x != head[0])), "the results are more than constants");
+    for threads in [2, 3, 7] {
+        assert!(results(threads) == one, "{threads} threads compute something else");
+    }
 }

@@ -39,7 +39,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "ONNX")]
     model: Option<PathBuf>,
     /// Inference threads; 0: all cores up to two, otherwise all but one
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
     /// Least score, 0…1: for all labels (0.4), or for one (person=0.3); may be given several times
     #[arg(long = "threshold", value_name = "[LABEL=]SCORE", value_parser = threshold)]

@@ -48,6 +48,9 @@ pub(super) fn file(config: &Config) -> raw::File {
         model: key(raw::Model {
             path: path(&model.path),
             threads: key(Count(model.threads as u64)),
+            cores: (!model.cores.is_empty())
+                .then(|| list(model.cores.iter().map(|core| Count(*core as u64))))
+                .flatten(),
             names: model.contract.names.as_ref().and_then(|names| list(names.iter().cloned().map(Text))),
             imgsz: model.contract.imgsz.and_then(|[h, w]| key(Pair(Count(h.into()), Count(w.into())))),
             nms_iou: key(Fraction(model.nms_iou)),

@@ -80,6 +80,8 @@ section! {
         path: FilePath,
         /// Inference threads; 0: all cores up to two, otherwise all but one.
         threads: Count<0, 256> = defaults::THREADS,
+        /// The cores that these threads may run on, by their numbers. Default: any; the fast ones of a board that has slow ones too.
+        cores: Vec<Located<Count<0, 1023>>>,
         /// Class names in the order of the model's outputs, for a file whose metadata has none.
         names: Vec<Located<Text>>,
         /// Height and width of the model's input in pixels, for a file whose metadata has none.

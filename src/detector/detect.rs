@@ -121,7 +121,7 @@ pub(super) fn load(options: &Options) -> Result<Loaded, Error> {
     let fed = contract::fed(&file, &options.contract)?;
     let analysed = engine::analyse(&file, &fed)?;
     let contract = contract::complete(&file, &options.contract, &fed, &analysed.outputs)?;
-    let mut engine = Engine::prepare(&file, analysed, Threads::new(options.threads)?)?;
+    let mut engine = Engine::prepare(&file, analysed, Threads::new(options.threads, &options.cores)?)?;
     let checked = engine.first_run(&file, &golden::picture(contract.size), |engine| {
         golden::check(&file, &contract, &engine.outputs())
     })?;

@@ -38,27 +38,14 @@ pub(super) struct Engine {
 }
 
 /// What runs a node of the graph.
-pub(super) trait Eval:
-    for<'a, 'b, 'c> FnMut(
+pub(super) type Eval<'e> = dyn for<'a, 'b, 'c> FnMut(
         &'a EvalContext<'a>,
         Option<&'b mut (dyn OpState + 'static)>,
         &'c TypedNode,
         TVec<TValue>,
     ) -> TractResult<TVec<TValue>>
     + Send
-{
-}
-
-impl<F> Eval for F where
-    F: for<'a, 'b, 'c> FnMut(
-            &'a EvalContext<'a>,
-            Option<&'b mut (dyn OpState + 'static)>,
-            &'c TypedNode,
-            TVec<TValue>,
-        ) -> TractResult<TVec<TValue>>
-        + Send
-{
-}
+    + 'e;
 
 /// tract is not written to withstand hostile graphs: some malformed ones make it panic (indexing, unwrapping) instead of
 /// returning an error. Nothing of it outlives a failed preparation, so to catch the panic here is sound, and a bad model
@@ -168,7 +155,7 @@ impl Engine {
             }
             _ => input::planes(picture, tensor.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?, input::unit),
         }
-        self.evaluate(eval)?;
+        self.evaluate(&mut eval)?;
         for (output, widened) in self.outputs.iter().zip(&mut self.widened) {
             if output.datum_type() == f16::datum_type() {
                 widened.clear();
@@ -179,12 +166,12 @@ impl Engine {
     }
 
     /// Runs the graph on the last picture once more, its nodes by `eval`.
-    pub(super) fn run_with(&mut self, eval: impl Eval) -> Result<(), Error> {
+    pub(super) fn run_with(&mut self, eval: &mut Eval<'_>) -> Result<(), Error> {
         self.outputs.clear();
         self.evaluate(eval).map_err(|e| Error::Run { reason: chain(&e) })
     }
 
-    fn evaluate(&mut self, eval: impl Eval) -> TractResult<()> {
+    fn evaluate(&mut self, eval: &mut Eval<'_>) -> TractResult<()> {
         let (state, input) = (&mut self.state, tvec![self.input.clone().into_tvalue()]);
         self.outputs = self.threads.run(|| state.run_plan_with_eval(input, eval))?;
         Ok(())

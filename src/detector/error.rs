@@ -81,8 +81,8 @@ pub enum Error {
     },
     /// The system gives no more threads.
     #[error(
-        "can't start {count} inference threads: {reason}; set fewer `threads` under [model], or raise the limit \
-         (`TasksMax=` of the service, `ulimit -u`)"
+        "can't start {count} inference threads: {reason}; set `threads` and `cores` under [model] to what the machine \
+         has, or raise its limits (`TasksMax=` and `CPUAffinity=` of the service)"
     )]
     Threads {
         /// How many were asked for.

@@ -71,6 +71,8 @@ pub struct Options {
     pub path: PathBuf,
     /// Inference threads; 0: all cores up to two, otherwise all but one.
     pub threads: usize,
+    /// The cores that these threads may run on; empty: any.
+    pub cores: Vec<usize>,
     /// What the user says instead of the file's metadata.
     pub contract: ContractOverride,
     /// Boxes of one class that overlap more than this (IoU) are one object.
@@ -90,6 +92,7 @@ impl Options {
         Options {
             path: path.into(),
             threads: 0,
+            cores: Vec::new(),
             contract: ContractOverride::default(),
             nms_iou: Options::NMS_IOU,
             max_detections: Options::MAX_DETECTIONS,

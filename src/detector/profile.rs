@@ -31,7 +31,7 @@ impl Detector {
         let mut times: BTreeMap<(usize, usize), (Layer, Vec<Duration>)> = BTreeMap::new();
         for _ in 0..frames {
             let mut order = 0;
-            self.engine.run_with(|ctx, state, node, inputs| {
+            self.engine.run_with(&mut |ctx, state, node, inputs| {
                 let start = Instant::now();
                 let results = match node.op_as::<int8::Region>() {
                     Some(region) => {

@@ -110,6 +110,7 @@ const EVERYTHING: &str = r#"
     [model]
     path = "@/clip.avi"
     threads = 2
+    cores = [0, 3]
     names = ["person", "car"]
     imgsz = [256, 320]
     nms_iou = 0.6
@@ -169,6 +170,7 @@ fn every_key_arrives_where_it_belongs() {
     );
     assert_eq!(config.model.contract.names, Some(vec!["person".to_owned(), "car".to_owned()]));
     assert_eq!(config.model.contract.imgsz, Some([256, 320]));
+    assert_eq!(config.model.cores, [0, 3]);
     assert_eq!((config.model.threads, config.model.nms_iou, config.model.max_detections), (2, 0.6, 7));
     assert_eq!(config.log.modules, [("vigie::capture".to_owned(), LevelFilter::Debug)]);
     let front = &config.cameras[0];

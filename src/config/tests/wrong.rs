@@ -95,6 +95,7 @@ const WRONG: &[(&str, &str)] = &[
         "wrong-type model.threads: expected a whole number from 0 to 256, found a number",
     ),
     ("[model]\nnames = []", "bad-value model.names: is empty"),
+    ("[model]\ncores = []", "bad-value model.cores: is empty, so nothing could run"),
     ("[log]\nmodules = { \"a,b\" = \"info\" }", "bad-value log.modules.\"a,b\": `a,b` is no module"),
     ("[model]\nimgsz = [320]", "bad-value model.imgsz: has 1 values instead of two"),
     ("[model]\nnms_iou = nan", "bad-value model.nms_iou: NaN is out of range"),

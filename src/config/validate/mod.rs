@@ -77,11 +77,19 @@ fn model(
         let problem = Problem::with(Kind::BadValue, names, "is empty");
         problems.add(problem.hint("name every class in the order of the model's outputs, or leave it out"));
     }
+    if let Some(cores) = &model.cores
+        && cores.value.is_empty()
+        && !problems.touch(&cores.path)
+    {
+        let problem = Problem::with(Kind::BadValue, cores, "is empty, so nothing could run");
+        problems.add(problem.hint("name the cores, or leave it out for any"));
+    }
     let names =
         model.names.as_ref().map(|names| names.value.iter().map(|name| name.value.0.clone()).collect());
     Some(detector::Options {
         path: path?,
         threads: model.threads.as_ref().map_or(defaults::THREADS, |threads| threads.value.0) as usize,
+        cores: model.cores.iter().flat_map(|cores| &cores.value).map(|core| core.value.0 as usize).collect(),
         contract: detector::ContractOverride {
             names,
             imgsz: model.imgsz.as_ref().map(|imgsz| [imgsz.value.0.0 as u32, imgsz.value.1.0 as u32]),
