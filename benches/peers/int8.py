@@ -134,14 +134,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", required=True, help="the executable that `cargo bench --bench int8 --no-run` names")
     parser.add_argument("--int8", required=True, help="the QDQ model, for the engine")
-    parser.add_argument("--ort-int8", help="the QDQ model for onnxruntime, where it is another (default: the same)")
+    parser.add_argument("--ort-int8", help="another QDQ model for onnxruntime: one made with --style every-op, which it runs best")
     parser.add_argument("--fp32", help="the float model")
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--pictures", help="compare results on this directory's pictures")
     args = parser.parse_args()
     if args.pictures:
         return compare(args)
-    runs = {"vigie int8": Vigie(args.bench, args.int8), "onnxruntime int8": Onnxruntime(args.ort_int8 or args.int8)}
+    runs = {"vigie int8": Vigie(args.bench, args.int8), "onnxruntime, same file": Onnxruntime(args.int8)}
+    if args.ort_int8:
+        runs["onnxruntime int8"] = Onnxruntime(args.ort_int8)
     if args.fp32:
         runs["onnxruntime fp32"] = Onnxruntime(args.fp32)
         runs["tract fp32"] = Vigie(args.bench, args.fp32, "--stock")
@@ -152,13 +154,13 @@ def main():
         for name, run in runs.items():
             times[name].append(run.frame())
     first = None
-    print(f"{'one thread':<18} {'median ms':>10} {'least ms':>10} {'thread ms':>10} {'least':>8} {'vigie / it':>10}")
+    print(f"{'one thread':<22} {'median ms':>10} {'least ms':>10} {'thread ms':>10} {'least':>8} {'vigie / it':>10}")
     for name, t in times.items():
         wall, thread = [x[0] * 1e3 for x in t], [x[1] * 1e3 for x in t]
         median = statistics.median(thread)
         first = first or median
         print(
-            f"{name:<18} {statistics.median(wall):>10.2f} {min(wall):>10.2f} {median:>10.2f} {min(thread):>8.2f}"
+            f"{name:<22} {statistics.median(wall):>10.2f} {min(wall):>10.2f} {median:>10.2f} {min(thread):>8.2f}"
             f" {first / median:>10.2f}"
         )
 

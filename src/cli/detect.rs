@@ -85,7 +85,10 @@ impl ModelArgs {
 }
 
 /// The installed model.
-fn shipped_model() -> Result<PathBuf, Failure> {
+///
+/// # Errors
+/// When there is none.
+pub(super) fn shipped_model() -> Result<PathBuf, Failure> {
     config::shipped_model().ok_or_else(|| {
         Failure::Usage(miette!(
             help = format!("name one with --model, or its folder with {}", config::MODEL_DIR_VARIABLE),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::detect::shipped_model;
 use super::{Failure, Outcome, output};
-use crate::config;
 use crate::detector::eval::{Category, Dataset, Evaluator, Found, Image, Scores};
 use crate::detector::{ClassThresholds, Detection, Detector, Options};
 use crate::vision::{Preprocessor, Tensor, picture};
@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Outcome {
     let mut data = Dataset::read(&args.coco).map_err(Failure::usage)?;
     data.images.truncate(args.limit.unwrap_or(usize::MAX));
     present(&data, &args.images)?;
-    let mut options = Options::new(model(args.model)?);
+    let mut options = Options::new(args.model.map_or_else(shipped_model, Ok)?);
     options.threads = args.threads;
     options.nms_iou = NMS_IOU;
     options.max_detections = MAX_DETECTIONS;
@@ -86,18 +86,6 @@ pub fn run(args: Args) -> Outcome {
         false => output::text(&table(&scores))?,
     }
     Ok(())
-}
-
-/// The model that was given, or the shipped one.
-fn model(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    given.or_else(config::shipped_model).ok_or_else(|| {
-        let (file, folder) = (config::MODEL_FILE, config::MODEL_DIR);
-        let help = format!("give a model with --model FILE, or its folder in {}", config::MODEL_DIR_VARIABLE);
-        Failure::Usage(miette::miette!(
-            help = help,
-            "the shipped model {file} is not in {folder} or ./models"
-        ))
-    })
 }
 
 /// Everything from a file to detections, with the memory that it works in.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use super::detect::shipped_model;
 use super::{Failure, Outcome, output};
 use crate::detector::{self, ContractOverride, Description, Layer, Options};
 
@@ -21,8 +22,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Info {
-    /// The ONNX file.
-    model: PathBuf,
+    /// The ONNX file; the shipped one if none is given.
+    model: Option<PathBuf>,
     /// Class names, separated by commas, instead of those in the file.
     #[arg(long, value_delimiter = ',')]
     names: Option<Vec<String>>,
@@ -47,7 +48,8 @@ pub fn run(args: Args) -> Outcome {
 fn run_info(args: Info) -> Outcome {
     let imgsz = args.imgsz.and_then(|sides| <[u32; 2]>::try_from(sides).ok());
     let contract = ContractOverride { names: args.names, imgsz };
-    let options = Options { contract, ..Options::new(args.model) };
+    let path = args.model.map_or_else(shipped_model, Ok)?;
+    let options = Options { contract, ..Options::new(path) };
     let description = detector::describe(&options).map_err(Failure::runtime)?;
     match args.json {
         true => output::json_line(&description)?,
