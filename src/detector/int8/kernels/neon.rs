@@ -103,64 +103,126 @@ unsafe fn tile<const M: usize>(w: &Packed, p: &Panel, input: &Staged<'_>, row: u
                 }
             }
         }
-        // A copy to walk over, so that the sums themselves are never addressed and stay in registers.
-        let done = acc;
-        for (m, acc) in done.iter().enumerate() {
-            let sums = vpaddq_s32(vpaddq_s32(acc[0], acc[1]), vpaddq_s32(acc[2], acc[3]));
-            store(sums, w, p, 0, row + m, out);
+        // A copy, so that the sums themselves are never addressed and stay in registers.
+        let mut done = [[vdupq_n_s32(0); 1]; M];
+        for (done, acc) in done.iter_mut().zip(acc) {
+            done[0] = vpaddq_s32(vpaddq_s32(acc[0], acc[1]), vpaddq_s32(acc[2], acc[3]));
+        }
+        store(&done, w, p, row, out);
+    }
+}
+
+/// The finished sums of `M` pixels from `row` on, `4 · V` channels of the panel, to where they go.
+///
+/// # Safety
+/// The panel has these lanes, and the pixels lie in `out`.
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn store<const M: usize, const V: usize>(
+    sums: &[[int32x4_t; V]; M],
+    w: &Packed,
+    p: &Panel,
+    row: usize,
+    out: &mut Out<'_>,
+) {
+    for (m, sums) in sums.iter().enumerate() {
+        // SAFETY: scales and biases of the panel's lanes; no more than its valid channels are read and written.
+        unsafe {
+            let mut x = [vdupq_n_f32(0.0); V];
+            for v in 0..V {
+                let lane = p.lane + 4 * v;
+                let sum = vaddq_s32(sums[v], vld1q_s32(w.bias.as_ptr().add(lane)));
+                let (scale, offset) =
+                    (vld1q_f32(w.scale.as_ptr().add(lane)), vld1q_f32(w.offset.as_ptr().add(lane)));
+                x[v] = activate(sum, scale, offset, &w.tail);
+            }
+            match out {
+                Out::S8 { to, stride, skip } => {
+                    let at = (row + m) * *stride + p.first;
+                    let skip = skip.map(|skip| skip.as_ptr().add(at));
+                    store_bytes(x, skip, p.valid, &w.tail, to.as_mut_ptr().add(at));
+                }
+                Out::F32 { to, stride, skip } => {
+                    let at = (row + m) * *stride + p.first;
+                    let skip = skip.map(|skip| skip.as_ptr().add(at));
+                    store_floats(x, skip, p.valid, to.as_mut_ptr().add(at));
+                }
+            }
         }
     }
 }
 
-/// Four finished sums, of channels `lane..lane + 4` of the panel, to where they go.
+/// Requantized, with a shortcut where there is one: the first `valid` of `4 · V` channels.
 ///
 /// # Safety
-/// The panel has these lanes, and pixel `row` lies in `out`.
+/// So many bytes may be read from `skip` and written to `to`.
+#[inline]
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn store(
-    sums: int32x4_t,
-    w: &Packed,
-    p: &Panel,
-    lane: usize,
-    row: usize,
-    out: &mut Out<'_>,
+unsafe fn store_bytes<const V: usize>(
+    mut x: [float32x4_t; V],
+    skip: Option<*const i8>,
+    valid: usize,
+    tail: &Tail,
+    to: *mut i8,
 ) {
-    // SAFETY: four scales and biases from `p.lane + lane`; no more than the valid channels are written.
+    let (whole, mut few) = (valid >= 4 * V, [0i8; 16]);
+    // SAFETY: the caller's promise; where some channels are padding, all goes through `few`.
     unsafe {
-        let bias = vld1q_s32(w.bias.as_ptr().add(p.lane + lane));
-        let scale = vld1q_f32(w.scale.as_ptr().add(p.lane + lane));
-        let offset = vld1q_f32(w.offset.as_ptr().add(p.lane + lane));
-        let x = activate(vaddq_s32(sums, bias), scale, offset, &w.tail);
-        let valid = p.valid.saturating_sub(lane).min(4);
-        match out {
-            Out::S8 { to, stride, skip } => {
-                let at = row * *stride + p.first + lane;
-                let x = match skip {
-                    Some(skip) => {
-                        let mut four = [0i8; 8];
-                        four.as_mut_ptr().copy_from_nonoverlapping(skip.as_ptr().wrapping_add(at), valid);
-                        let s = vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(four.as_ptr())))));
-                        let s = vsubq_f32(s, vdupq_n_f32(f32::from(w.tail.skip_zero)));
-                        vfmaq_f32(x, s, vdupq_n_f32(w.tail.skip_scale))
-                    }
-                    None => x,
-                };
-                let bytes = to_bytes(x, x, &w.tail);
-                let four = vget_lane_s32::<0>(vreinterpret_s32_s8(bytes)).to_ne_bytes();
-                to.as_mut_ptr().wrapping_add(at).cast::<u8>().copy_from_nonoverlapping(four.as_ptr(), valid);
+        if let Some(skip) = skip {
+            if !whole {
+                few.as_mut_ptr().copy_from_nonoverlapping(skip, valid);
             }
-            Out::F32 { to, stride, skip } => {
-                let at = row * *stride + p.first + lane;
-                let mut four = [0f32; 4];
-                if let Some(skip) = skip {
-                    four.as_mut_ptr().copy_from_nonoverlapping(skip.as_ptr().wrapping_add(at), valid);
-                    let sum = vaddq_f32(x, vld1q_f32(four.as_ptr()));
-                    vst1q_f32(four.as_mut_ptr(), sum);
-                } else {
-                    vst1q_f32(four.as_mut_ptr(), x);
-                }
-                to.as_mut_ptr().wrapping_add(at).copy_from_nonoverlapping(four.as_ptr(), valid);
+            let skip = if whole { skip } else { few.as_ptr() };
+            for (v, x) in x.iter_mut().enumerate() {
+                let four = vdup_n_s32(skip.add(4 * v).cast::<i32>().read_unaligned());
+                let s = vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(four)))));
+                let s = vsubq_f32(s, vdupq_n_f32(f32::from(tail.skip_zero)));
+                *x = vfmaq_f32(*x, s, vdupq_n_f32(tail.skip_scale));
             }
+        }
+        let target = if whole { to } else { few.as_mut_ptr() };
+        for pair in 0..V / 2 {
+            vst1_s8(target.add(8 * pair), to_bytes(x[2 * pair], x[2 * pair + 1], tail));
+        }
+        if V % 2 == 1 {
+            let four = vget_lane_s32::<0>(vreinterpret_s32_s8(to_bytes(x[V - 1], x[V - 1], tail)));
+            target.add(4 * (V - 1)).cast::<i32>().write_unaligned(four);
+        }
+        if !whole {
+            to.copy_from_nonoverlapping(few.as_ptr(), valid);
+        }
+    }
+}
+
+/// As [`store_bytes`], floats.
+///
+/// # Safety
+/// So many floats may be read from `skip` and written to `to`.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn store_floats<const V: usize>(
+    mut x: [float32x4_t; V],
+    skip: Option<*const f32>,
+    valid: usize,
+    to: *mut f32,
+) {
+    let (whole, mut few) = (valid >= 4 * V, [0f32; 16]);
+    // SAFETY: as in `store_bytes`.
+    unsafe {
+        if let Some(skip) = skip {
+            if !whole {
+                few.as_mut_ptr().copy_from_nonoverlapping(skip, valid);
+            }
+            let skip = if whole { skip } else { few.as_ptr() };
+            for (v, x) in x.iter_mut().enumerate() {
+                *x = vaddq_f32(*x, vld1q_f32(skip.add(4 * v)));
+            }
+        }
+        let target = if whole { to } else { few.as_mut_ptr() };
+        for (v, x) in x.iter().enumerate() {
+            vst1q_f32(target.add(4 * v), *x);
+        }
+        if !whole {
+            to.copy_from_nonoverlapping(few.as_ptr(), valid);
         }
     }
 }

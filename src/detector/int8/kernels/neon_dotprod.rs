@@ -150,12 +150,8 @@ unsafe fn tile<const M: usize, const V: usize>(
                 b = b.add(V * 16);
             }
         }
-        // A copy to walk over, so that the sums themselves are never addressed and stay in registers.
+        // A copy, so that the sums themselves are never addressed and stay in registers.
         let done = acc;
-        for (m, acc) in done.iter().enumerate() {
-            for (v, sums) in acc.iter().enumerate() {
-                neon::store(*sums, w, p, v * 4, row + m, out);
-            }
-        }
+        neon::store(&done, w, p, row, out);
     }
 }
