@@ -4,6 +4,8 @@
 //! A busy scene has hundreds of candidates with 64 logits each, which lie `anchors` values apart. So eight candidates
 //! are gathered side by side, and the arithmetic runs over them in vectors.
 
+use std::f32::consts::{LN_2, LOG2_E};
+
 /// Candidates that are computed side by side.
 pub const LANES: usize = 8;
 /// No head has more bins a side: `layout` accepts none.
@@ -51,9 +53,8 @@ fn exp_of_negative(x: f32) -> f32 {
     /// Added to and taken from a float, it rounds to an integer, which also stands in the sum's low bits.
     const ROUND: f32 = 12_582_912.0;
     /// `ln(2)ᵏ / k!`, the highest power first.
-    const POWERS: [f32; 6] =
-        [0.000_154_035, 0.001_333_356, 0.009_618_13, 0.055_504_11, 0.240_226_5, 0.693_147_2];
-    let t = if x < -87.0 { -87.0 } else { x } * std::f32::consts::LOG2_E;
+    const POWERS: [f32; 6] = [0.000_154_035, 0.001_333_356, 0.009_618_13, 0.055_504_11, 0.240_226_5, LN_2];
+    let t = if x < -87.0 { -87.0 } else { x } * LOG2_E;
     let shifted = t + ROUND;
     let f = t - (shifted - ROUND);
     let p = POWERS.iter().fold(0.0, |p, c| (p + c) * f) + 1.0;
