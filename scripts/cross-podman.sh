@@ -35,7 +35,7 @@ if ! podman image exists "$IMAGE"; then
   name=$(debian_codename); [ "$name" = "$SUITE" ] || die "the image is made from the mirror of a Debian $SUITE machine; this one is $name"
   mirror=$(archive_uri "$SUITE")
   read -ra clang <<< "$(libclang_packages)"
-  packages=(gcc libc6-dev make cmake nasm mosquitto gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+  packages=(gcc libc6-dev make cmake nasm mosquitto mosquitto-clients gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
     ca-certificates pkg-config git "${clang[@]}")
   as_root mmdebstrap --quiet --mode=root --variant=minbase --aptopt='Apt::Install-Recommends "false"' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
