@@ -79,7 +79,7 @@ pub enum Error {
         /// How far off.
         reason: String,
     },
-    /// The system gives no more threads.
+    /// The system gives no more threads, or not the cores that were named.
     #[error(
         "can't start {count} inference threads: {reason}; set `threads` and `cores` under [model] to what the machine \
          has, or raise its limits (`TasksMax=` and `CPUAffinity=` of the service)"
@@ -138,7 +138,7 @@ pub enum ErrorKind {
     Unsupported,
     /// It computes wrong results here.
     Golden,
-    /// The system gives no more threads.
+    /// The system gives no more threads, or not the cores that were named.
     Threads,
     /// A tensor of the wrong size.
     Input,

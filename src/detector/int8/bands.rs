@@ -28,15 +28,9 @@ pub fn threads() -> usize {
     rayon::current_thread_index().map_or(1, |_| rayon::current_num_threads())
 }
 
-/// Into how many bands so many threads cut a step: two each, so that one whose core is taken away for a while can leave its
-/// second to another.
-pub fn bands(threads: usize) -> usize {
-    if threads > 1 { 2 * threads } else { 1 }
-}
-
 /// As many of the scratch buffers as so much work is worth.
 pub fn worth(work: u64, scratch: &mut [Buffer]) -> &mut [Buffer] {
-    let parts = usize::try_from(work / GRAIN).unwrap_or(usize::MAX).clamp(1, scratch.len().max(1));
+    let parts = usize::try_from(work / GRAIN).unwrap_or(usize::MAX).clamp(1, scratch.len());
     &mut scratch[..parts]
 }
 

@@ -14,7 +14,7 @@ use super::rows;
 #[derive(Debug)]
 pub struct Workspace {
     slots: Vec<Buffer>,
-    /// One for each band of a step.
+    /// One for each thread; at least one.
     scratch: Vec<Buffer>,
 }
 
@@ -50,7 +50,7 @@ impl Plan {
         let scratch = self.steps.iter().map(|named| needs(&named.step)).max().unwrap_or(0);
         Workspace {
             slots: self.slot_bytes.iter().map(|&n| Buffer::new(n)).collect(),
-            scratch: vec![Buffer::new(scratch); bands::bands(threads)],
+            scratch: vec![Buffer::new(scratch); threads.max(1)],
         }
     }
 
