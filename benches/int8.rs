@@ -1,9 +1,9 @@
 //! The integer engine against stock tract on the same file, interleaved, one thread; and layer by layer.
 //!
-//! `cargo bench --bench int8 -- MODEL.onnx [--layers] [--frames N] [--no-stock] [--threads N]` prints tables; with `--threads`
-//! instead one of the engine on 1 to N threads. With `--serve` it reads lines
-//! from standard input, runs one frame for each, and answers with nanoseconds of wall and of thread time: so that
-//! `benches/peers/int8.py` can interleave it with other runtimes, and compare results.
+//! `cargo bench --bench int8 -- MODEL.onnx [--layers] [--frames N] [--no-stock] [--threads N] [--memory]` prints tables; with `--threads`
+//! instead one of the engine on 1 to N threads, with `--memory` the engine's resident memory. With `--serve` it reads lines
+//! from standard input, runs one frame for each (on `--threads`), and answers with nanoseconds of wall and of thread time: so
+//! that `benches/peers/int8.py` can interleave it with other runtimes, and compare results.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::io::{BufRead, Write};
@@ -14,6 +14,8 @@ use vigie::detector::int8::exec::{Input, Output};
 use vigie::detector::int8::kernels::{Kernels, available};
 use vigie::detector::int8::plan::Form;
 use vigie::detector::int8::{self, Rewritten};
+use vigie::detector::{Detector, Options};
+use vigie::vision::Tensor as Frame;
 
 type Runnable = std::sync::Arc<TypedRunnableModel>;
 
@@ -63,8 +65,13 @@ fn median(v: &mut [f64]) -> f64 {
 
 /// An empty line: one frame, its times. A line that names a file of raw bytes: one frame on them, results (floats) to
 /// the file's name with `.out` behind.
-fn serve(model: &Runnable) {
+fn serve(model: &Runnable, threads: usize) {
     let x = picture(model);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let frame = |model: &Runnable, x: &Tensor| match threads {
+        1 => frame(model, x),
+        _ => pool.install(|| frame(model, x)),
+    };
     frame(model, &x);
     println!("ready");
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
@@ -165,6 +172,40 @@ fn scaling(path: &str, most: usize, frames: usize) {
     }
 }
 
+/// Resident memory now and at its highest, MiB.
+fn resident() -> (f64, f64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|l| l.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    };
+    (field("VmRSS:"), field("VmHWM:"))
+}
+
+/// What the deployed detector adds to an idle process: with the golden check at load, then with frames.
+fn memory(path: &str, frames: usize) {
+    let (idle, _) = resident();
+    let options = Options { threads: 1, ..Options::new(path) };
+    let mut detector = Detector::load(&options).unwrap();
+    let (loaded, _) = resident();
+    let size = detector.contract().size;
+    let picture = Frame { size, data: vec![114; size.area() as usize * 3] };
+    for _ in 0..frames {
+        detector.infer(&picture).unwrap();
+    }
+    let (now, most) = resident();
+    println!("\n{:<12} {:>10} {:>12} {:>12} {:>12}", "MiB", "idle", "loaded", "running", "highest");
+    println!("{:<12} {idle:>10.1} {loaded:>12.1} {now:>12.1} {most:>12.1}", "resident");
+    println!(
+        "{:<12} {:>10} {:>12.1} {:>12.1} {:>12.1}",
+        "over idle",
+        "",
+        loaded - idle,
+        now - idle,
+        most - idle
+    );
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let flag = |name: &str| args.iter().any(|a| a == name);
@@ -177,9 +218,12 @@ fn main() {
     };
     if flag("--serve") {
         let kernels = (!flag("--stock")).then(int8::kernels::best);
-        return serve(&load(path, kernels).0);
+        return serve(&load(path, kernels).0, number("--threads", 1));
     }
     let frames = number("--frames", 30);
+    if flag("--memory") {
+        return memory(path, frames);
+    }
     if flag("--threads") {
         return scaling(path, number("--threads", 1), frames);
     }

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""The integer engine beside other runtimes: the same models, one thread each, frames interleaved in one run.
+"""The integer engine beside other runtimes: the same models, one thread each (or --threads 2), frames interleaved in one run.
 
     cargo bench --bench int8 --no-run            # prints the executable's path
     python3 benches/peers/int8.py --bench target/release/deps/int8-… --int8 MODEL-int8.onnx --fp32 MODEL-fp32.onnx
 
-Prints medians and least times of wall and of thread time, and the ratios of the thread times' medians. With
---pictures DIR it compares results instead: the head's numbers, and the detections after decoding and NMS, with those of
+Prints medians and least times of wall and of thread time, and the ratios of the medians: of thread time with one thread, of
+wall time with more, and for rten, which has none of its own. With --pictures DIR it compares results instead: the head's numbers, and the detections after decoding and NMS, with those of
 onnxruntime computing what ONNX says (graph optimizations off: its fast x86 kernels without VNNI saturate), on every picture
-of the directory. Needs onnxruntime and numpy, for pictures opencv.
+of the directory. Needs onnxruntime and numpy, for pictures opencv. rten is a program of its own:
+
+    cargo build --release --manifest-path benches/peers/rten/Cargo.toml     # --rten benches/peers/rten/target/release/rten-peer
 """
 import argparse
 import pathlib
@@ -21,11 +23,11 @@ import onnxruntime as ort
 
 
 class Onnxruntime:
-    def __init__(self, path, exact=False):
+    def __init__(self, path, threads=1, exact=False):
         options = ort.SessionOptions()
         if exact:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         self.session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         i = self.session.get_inputs()[0]
         rng = np.random.default_rng(0)
@@ -42,12 +44,12 @@ class Onnxruntime:
         return self.session.run(None, {self.session.get_inputs()[0].name: x})
 
 
-class Vigie:
-    """The bench's executable with --serve: one line in, one frame, its times out."""
+class Served:
+    """A program that answers lines: the bench's executable with --serve, or rten's. One line in, one frame, its times out."""
 
-    def __init__(self, bench, path, *flags):
+    def __init__(self, *command):
         self.process = subprocess.Popen(
-            [bench, path, "--serve", *flags], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
         assert self.process.stdout.readline().strip() == "ready"
 
@@ -102,7 +104,7 @@ def iou(a, b):
 def compare(args):
     import cv2
 
-    exact, vigie = Onnxruntime(args.int8, exact=True), Vigie(args.bench, args.int8)
+    exact, vigie = Onnxruntime(args.int8, exact=True), Served(args.bench, args.int8, "--serve")
     height, width = exact.session.get_inputs()[0].shape[2:]
     errors, sizes, both, only, apart, overlaps = [], [], 0, 0, [], []
     pictures = sorted(p for p in pathlib.Path(args.pictures).rglob("*") if p.suffix in (".jpg", ".png", ".webp"))
@@ -136,17 +138,28 @@ def main():
     parser.add_argument("--int8", required=True, help="the QDQ model, for the engine")
     parser.add_argument("--ort-int8", help="another QDQ model for onnxruntime: one made with --style every-op, which it runs best")
     parser.add_argument("--fp32", help="the float model")
+    parser.add_argument("--rten", help="rten-peer's executable")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--pictures", help="compare results on this directory's pictures")
     args = parser.parse_args()
     if args.pictures:
         return compare(args)
-    runs = {"vigie int8": Vigie(args.bench, args.int8), "onnxruntime, same file": Onnxruntime(args.int8)}
+    n = args.threads
+    runs = {
+        "vigie int8": Served(args.bench, args.int8, "--serve", "--threads", str(n)),
+        "onnxruntime, same file": Onnxruntime(args.int8, n),
+    }
     if args.ort_int8:
-        runs["onnxruntime int8"] = Onnxruntime(args.ort_int8)
+        runs["onnxruntime int8"] = Onnxruntime(args.ort_int8, n)
     if args.fp32:
-        runs["onnxruntime fp32"] = Onnxruntime(args.fp32)
-        runs["tract fp32"] = Vigie(args.bench, args.fp32, "--stock")
+        runs["onnxruntime fp32"] = Onnxruntime(args.fp32, n)
+        if n == 1:  # The bench gives stock tract no threads.
+            runs["tract fp32"] = Served(args.bench, args.fp32, "--serve", "--stock")
+    if args.rten:
+        for name, path in ("int8, same file", args.int8), ("int8", args.ort_int8), ("fp32", args.fp32):
+            if path:
+                runs[f"rten {name}"] = Served(args.rten, path, str(n))
     times = {name: [] for name in runs}
     for run in runs.values():
         run.frame()
@@ -154,13 +167,15 @@ def main():
         for name, run in runs.items():
             times[name].append(run.frame())
     first = None
-    print(f"{'one thread':<22} {'median ms':>10} {'least ms':>10} {'thread ms':>10} {'least':>8} {'vigie / it':>10}")
+    print(f"{f'threads: {n}':<22} {'median ms':>10} {'least ms':>10} {'thread ms':>10} {'least':>8} {'vigie / it':>10}")
     for name, t in times.items():
         wall, thread = [x[0] * 1e3 for x in t], [x[1] * 1e3 for x in t]
         median = statistics.median(thread)
+        if n > 1:
+            median = statistics.median(wall)
         first = first or median
         print(
-            f"{name:<22} {statistics.median(wall):>10.2f} {min(wall):>10.2f} {median:>10.2f} {min(thread):>8.2f}"
+            f"{name:<22} {statistics.median(wall):>10.2f} {min(wall):>10.2f} {statistics.median(thread):>10.2f} {min(thread):>8.2f}"
             f" {first / median:>10.2f}"
         )
 

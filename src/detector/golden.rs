@@ -3,7 +3,7 @@
 //! graph rewrite, a flipped bit in the file) is caught before it reports things that are not there.
 //!
 //! The golden outputs stand in the model's metadata under `vigie.golden`, or beside it in `MODEL.onnx.golden.json`;
-//! `tests/parity/golden.py` writes them with onnxruntime. Models without any are only checked for plausible outputs.
+//! `vigie-golden` (`training/`) writes them with onnxruntime. Models without any are only checked for plausible outputs.
 
 use std::path::PathBuf;
 
@@ -116,7 +116,7 @@ fn read(file: &ModelFile) -> Result<Option<Golden>, Error> {
         path: file.path.clone(),
         kind: ContractKind::Metadata,
         problem: format!("has golden outputs that can't be read: {e}"),
-        hint: "make them again with tests/parity/golden.py, or remove them".into(),
+        hint: "make them again with vigie-golden (training/), or remove them".into(),
     })
 }
 
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_picture_is_that_of_the_script() {
-        // Also computed by tests/parity/golden.py.
+        // Also computed by training's golden.py.
         let tensor = picture(Size::new(320, 320));
         let sum: u64 = tensor.data.iter().map(|v| u64::from(*v)).sum();
         let at = |x: usize, y: usize| &tensor.data[(y * 320 + x) * 3..][..3];

@@ -1,6 +1,8 @@
 //! Small QDQ models, built node by node.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod damage;
+
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,

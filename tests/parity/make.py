@@ -3,7 +3,7 @@
 Each picture is letterboxed to 320 x 320 and saved as a lossless PNG tensor; onnxruntime runs every model on every tensor, and
 a plain NumPy post-processing writes what must be detected. The tiny models (random weights, YOLOv8's graph of heads) are
 made here too, in every layout. The committed fixtures come from scikit-image's astronaut.png (NASA, public domain) and
-chelsea.png (CC0). Needs numpy, onnx, onnxruntime, opencv-python-headless.
+chelsea.png (CC0). Needs training/ installed.
 """
 import hashlib
 import json
@@ -16,7 +16,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from golden import embed, feed
+from vigie_training.golden import add_golden, feed
 
 HERE = pathlib.Path(__file__).parent
 MODELS = HERE.parent.parent / 'models'
@@ -156,14 +156,14 @@ def main(pictures):
         'tiny-raw': tiny('raw', TensorProto.UINT8),
     }
     for name, model in made.items():
-        embed(model)
+        add_golden(model)
         onnx.save(model, HERE / f'{name}.onnx')
     # What must be refused, each with its reason.
     onnx.save(tiny('stock', dynamic=True), HERE / 'tiny-dynamic.onnx')
     onnx.save(tiny('stock', meta={'task': 'segment'}.items()), HERE / 'tiny-segment.onnx')
     onnx.save(tiny('stock', meta={'names': None}.items()), HERE / 'tiny-nameless.onnx')
     wrong = tiny('raw', TensorProto.UINT8)
-    embed(wrong)
+    add_golden(wrong)
     for w in wrong.graph.initializer:  # As if a kernel lost a channel.
         if w.name == 'cls16.w':
             a = numpy_helper.to_array(w).copy()

@@ -16,9 +16,9 @@ from vigie_training.checkpoint import Weights, load_weights, save_weights
 from vigie_training.data import DataSpec
 from vigie_training.errors import InputError
 from vigie_training.export import RAW_OUTPUTS, build, compare, parse_size
-from vigie_training.golden import drawn_picture
+from vigie_training.golden import drawn_picture, write_golden
 from vigie_training.network import Detector, NetworkConfig, RawPixels
-from vigie_training.onnx_graph import get_metadata, producers
+from vigie_training.onnx_graph import get_metadata, producers, set_metadata
 from vigie_training.quantization import METHODS, choose_ranges, collect, make_plan, write_qdq
 from vigie_training.quantization.ranges import BINS, least_squares, percentile
 from vigie_training.quantize import calibration_inputs
@@ -79,6 +79,21 @@ def test_golden_outputs_are_those_of_the_drawn_picture(raw):
     assert golden["size"] == [64, 128] and len(golden["boxes"]) == len(golden["classes"]) == 256
     boxes = np.concatenate([o.ravel() for o in outputs[0::2]])
     assert golden["boxes"][3] == pytest.approx(float(boxes[7 * boxes.size // 512]), rel=1e-4)
+
+
+def test_golden_outputs_of_a_model_from_elsewhere(raw, tmp_path):
+    bare, path = copy.deepcopy(raw), tmp_path / "bare.onnx"
+    set_metadata(bare, {k: v for k, v in get_metadata(raw).items() if k != "vigie.golden"})
+    onnx.save(bare, path)
+    write_golden(path, None, beside=True)
+    written = json.loads((tmp_path / "bare.onnx.golden.json").read_text())
+    assert written == json.loads(get_metadata(raw)["vigie.golden"])
+    assert "vigie.golden" not in get_metadata(onnx.load(path))
+    write_golden(path, 0.05, beside=False)
+    assert json.loads(get_metadata(onnx.load(path))["vigie.golden"]) == written | {"tolerance": 0.05}
+    path.write_bytes(b"no model")
+    with pytest.raises(InputError, match="not an ONNX file"):
+        write_golden(path, None, beside=False)
 
 
 def test_no_tensor_has_more_than_four_axes(raw):
