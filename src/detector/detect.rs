@@ -33,7 +33,9 @@ pub struct Detector {
 impl Detector {
     /// Reads a model, prepares it for this machine, and checks that it computes here what it should.
     pub fn load(options: &Options) -> Result<Detector, Error> {
-        let Loaded { contract, checked, engine, .. } = load(options)?;
+        let Loaded { contract, checked, engine, file } = load(options)?;
+        drop(file);
+        int8::kernels::heap::release_free();
         let post = Post::new(&contract.layout, options.nms_iou, options.max_detections);
         Ok(Detector { kernels: kernels(engine.report()), contract, checked, engine, post })
     }

@@ -1,7 +1,7 @@
 """Measures a detector on labelled pictures: COCO's mean average precision, for each class and by size.
 
 vigie-evaluate models/vigie-xxs-320-int8.onnx --data data.yaml
-vigie-evaluate runs/a/best.pt --data data.yaml --size 416 --json scores.json --sheet sheet.jpg
+vigie-evaluate runs/a/best.pt --data data.yaml --size 384 --json scores.json --sheet sheet.jpg
 """
 
 import argparse

@@ -88,7 +88,7 @@ fn sum(x: __m256) -> f32 {
 
 /// The sums of eight vectors, as one.
 #[target_feature(enable = "avx2,fma")]
-fn sums(x: &[__m256; 8]) -> __m256 {
+pub(super) fn sums(x: &[__m256; 8]) -> __m256 {
     let low = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
     let high = _mm256_hadd_ps(_mm256_hadd_ps(x[4], x[5]), _mm256_hadd_ps(x[6], x[7]));
     _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))

@@ -1,14 +1,15 @@
 //! AVX-512 with VNNI: `vpdpbusd` multiplies four unsigned by four signed bytes into each of sixteen 32-bit sums. Activations
 //! are staged with 128 added; the packed bias takes 128 times the weights' sum away. Tiles of 12 pixels × 32 channels.
-//! What is no product (depthwise, tables, additions) runs as on AVX2.
+//! Attention has a file of its own; what else is no product (depthwise, tables, additions) runs as on AVX2.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
 
 use super::avx2::{self, Avx2};
+use super::avx512_attention;
 use super::floats::{Norm, NormOut};
 use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
-use super::portable::{EXP2, NEWTON, RECIPROCAL, ROUND};
+use super::portable::{self, EXP2, NEWTON, RECIPROCAL, ROUND};
 use super::{AddScale, Attention, Kernels, Out, Staged, Table};
 
 /// Runs where the processor has AVX-512 F, BW, VL and VNNI.
@@ -81,7 +82,13 @@ impl Kernels for Avx512Vnni {
     }
 
     fn attention(&self, shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut [f32]) {
-        Avx2.attention(shape, qkv, out, scratch);
+        shape.check(qkv, out, scratch);
+        if shape.dim == avx512_attention::DIM {
+            // SAFETY: AVX-512 F is here, and the lengths were just checked.
+            unsafe { avx512_attention::attention(shape, qkv, out, scratch) }
+        } else {
+            portable::attention(shape, qkv, out, scratch);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod buffer;
 pub mod floats;
+pub mod heap;
 pub mod pack;
 pub mod portable;
 
@@ -13,6 +14,8 @@ pub mod portable;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx2_attention;
+#[cfg(target_arch = "x86_64")]
+mod avx512_attention;
 #[cfg(target_arch = "x86_64")]
 mod avx512vnni;
 #[cfg(target_arch = "aarch64")]
