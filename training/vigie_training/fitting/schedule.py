@@ -30,6 +30,8 @@ class Schedule:
         self.settings = settings
         self.stages = parse_stages(settings.stages)
         self.steps = max(1, math.ceil(settings.epochs * steps_per_epoch))
+        # A few pictures make few steps: the rise must not take most of them.
+        self.warmup = settings.warmup_steps if settings.minutes else min(settings.warmup_steps, self.steps // 10)
 
     def progress(self, step: int, seconds: float) -> float:
         """By the clock where the run is given minutes, else by steps."""
@@ -37,8 +39,8 @@ class Schedule:
         return min(1.0, done)
 
     def learning_rate(self, step: int, progress: float) -> float:
-        """A linear rise, then half a cosine down to 1 %."""
-        rise = min(1.0, (step + 1) / max(1, self.settings.warmup_steps))
+        """A linear rise (at most a tenth of the steps), then half a cosine down to 1 %."""
+        rise = min(1.0, (step + 1) / max(1, self.warmup))
         return self.settings.lr * rise * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
     def picture_size(self, step: int, progress: float) -> int:
