@@ -39,7 +39,9 @@ fn damage_tensor(t: &mut TensorProto, rng: &mut Rng) {
 /// One wound. A graph without constants, attributes or results stays as it is.
 pub fn damage(model: &mut ModelProto, rng: &mut Rng) {
     let Some(graph) = model.graph.as_mut() else { return };
-    if graph.initializer.is_empty() || graph.node.iter().all(|n| n.attribute.is_empty() || n.output.is_empty()) {
+    if graph.initializer.is_empty()
+        || graph.node.iter().all(|n| n.attribute.is_empty() || n.output.is_empty())
+    {
         return;
     }
     let names: Vec<String> = graph.node.iter().flat_map(|n| n.output.clone()).collect();

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rten::{Dimension, Model, RunOptions, ThreadPool, ValueOrView};
-use rten_tensor::prelude::*;
 use rten_tensor::Tensor;
+use rten_tensor::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: rten-peer MODEL.onnx [THREADS]")?;
     let threads = args.next().map_or(Ok(1), |n| n.parse())?;
     let model = Model::load_file(path)?;
-    let options = RunOptions::default().with_thread_pool(Some(Arc::new(ThreadPool::with_num_threads(threads))));
+    let options =
+        RunOptions::default().with_thread_pool(Some(Arc::new(ThreadPool::with_num_threads(threads))));
     let id = model.input_ids()[0];
     let shape: Vec<usize> = model
         .node_info(id)
@@ -30,7 +31,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let picture = Tensor::from_data(shape.as_slice(), bytes);
     let frame = || -> Result<u128, Box<dyn std::error::Error>> {
         let start = Instant::now();
-        model.run(vec![(id, ValueOrView::from(picture.view()))], model.output_ids(), Some(options.clone()))?;
+        model.run(
+            vec![(id, ValueOrView::from(picture.view()))],
+            model.output_ids(),
+            Some(options.clone()),
+        )?;
         Ok(start.elapsed().as_nanos())
     };
     frame()?;

@@ -68,7 +68,11 @@ struct Head<'a> {
 /// Each query has [`DIM`] entries; keys and values have `padded * DIM`, scores `padded * Q`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn queries<const Q: usize>(head: &Head<'_>, query: [*const f32; Q], scores: &mut [f32]) -> [__m256; Q] {
+unsafe fn queries<const Q: usize>(
+    head: &Head<'_>,
+    query: [*const f32; Q],
+    scores: &mut [f32],
+) -> [__m256; Q] {
     let Head { tokens, padded, factor, keys, values } = *head;
     // SAFETY: whole vectors of `padded` entries, a multiple of sixteen.
     unsafe {
