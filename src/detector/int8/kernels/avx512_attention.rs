@@ -99,7 +99,7 @@ unsafe fn queries<const Q: usize>(
         }
         let top: [__m512; Q] = std::array::from_fn(|q| _mm512_set1_ps(_mm512_reduce_max_ps(top[q])));
         let mut sum = [_mm512_setzero_ps(); Q];
-        let mut result = [[_mm512_setzero_ps(); DIM]; Q];
+        let mut result = [[_mm512_setzero_ps(); Q]; DIM];
         for u in (0..padded).step_by(LANES) {
             let weight: [__m512; Q] = std::array::from_fn(|q| {
                 let score = _mm512_loadu_ps(scores.as_ptr().add(q * padded + u));
@@ -108,15 +108,15 @@ unsafe fn queries<const Q: usize>(
             for q in 0..Q {
                 sum[q] = _mm512_add_ps(sum[q], weight[q]);
             }
-            for j in 0..DIM {
+            for (j, result) in result.iter_mut().enumerate() {
                 let value = _mm512_loadu_ps(values.as_ptr().add(j * padded + u));
                 for q in 0..Q {
-                    result[q][j] = _mm512_fmadd_ps(weight[q], value, result[q][j]);
+                    result[q] = _mm512_fmadd_ps(weight[q], value, result[q]);
                 }
             }
         }
         std::array::from_fn(|q| {
-            let halves: [__m256; DIM] = std::array::from_fn(|j| halves(result[q][j]));
+            let halves: [__m256; DIM] = std::array::from_fn(|j| halves(result[j][q]));
             _mm256_div_ps(sums(&halves), _mm256_set1_ps(_mm512_reduce_add_ps(sum[q])))
         })
     }
