@@ -1,5 +1,5 @@
 //! Loading a model reads, rewrites and packs it: several copies of the weights that are free afterwards, and that glibc keeps
-//! (11 of 41 MiB with the default model). One call when loading is done gives them back to the system.
+//! (20 of 41 MiB with the default model). One call when loading is done gives them back to the system.
 #![allow(unsafe_code)]
 
 /// Returns free memory of the heap to the system, where the C library can.
