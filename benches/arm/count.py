@@ -129,6 +129,11 @@ def contestants(args, root):
     if args.every_op:
         command = f"vigie-quantize {args.fp32} --data DATA --style every-op --out {args.every_op}"
         found["onnxruntime int8, every op"] = [*ort, need(args.every_op, "int8 model in the style every-op", command)]
+    if args.ncnn:
+        command = f"python3 benches/peers/ncnn_model.py {args.fp32} {args.ncnn}"
+        need(f"{args.ncnn}.bin", "ncnn model", command)
+        serve = HERE.parent / "peers/ncnn_serve.py"
+        found["ncnn fp16"] = [*ort[:3], str(serve), str(pathlib.Path(args.ncnn).resolve()), "1", "320", f"{root}/opt/site"]
     found["onnxruntime int8, same file"] = [*ort, int8]
     found["onnxruntime fp32"] = [*ort, fp32]
     return found
@@ -151,6 +156,7 @@ def main():
     parser.add_argument("--int8", default=ROOT / "models/vigie-xxs-320-int8.onnx", help="default: %(default)s")
     parser.add_argument("--fp32", default=ROOT / "models/vigie-xxs-320-fp32.onnx", help="default: %(default)s")
     parser.add_argument("--every-op", help="an int8 model with Q/DQ around every operation, for onnxruntime too")
+    parser.add_argument("--ncnn", help="what benches/peers/ncnn_model.py made of the fp32 model, without .param")
     parser.add_argument("--root", default=BUILD / "arm-root", help="what root.sh made (default: %(default)s)")
     parser.add_argument("--cpu", action="append", choices=CPUS, help="may be given twice (default: a76, then a72)")
     parser.add_argument("--frames", type=int, default=3, help="to take the median of (default: %(default)s)")

@@ -10,11 +10,16 @@ onnxruntime computing what ONNX says (graph optimizations off: its fast x86 kern
 of the directory. Needs onnxruntime and numpy, for pictures opencv. rten is a program of its own:
 
     cargo build --release --manifest-path benches/peers/rten/Cargo.toml     # --rten benches/peers/rten/target/release/rten-peer
+
+ncnn needs the packages that ncnn_model.py names, and its model made by it:
+
+    python3 benches/peers/ncnn_model.py models/vigie-xxs-320-fp32.onnx build/vigie-xxs-320      # --ncnn build/vigie-xxs-320
 """
 import argparse
 import pathlib
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -139,6 +144,7 @@ def main():
     parser.add_argument("--ort-int8", help="another QDQ model for onnxruntime: one made with --style every-op, which it runs best")
     parser.add_argument("--fp32", help="the float model")
     parser.add_argument("--rten", help="rten-peer's executable")
+    parser.add_argument("--ncnn", help="what ncnn_model.py made of the float model, without .param")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--pictures", help="compare results on this directory's pictures")
@@ -160,6 +166,10 @@ def main():
         for name, path in ("int8, same file", args.int8), ("int8", args.ort_int8), ("fp32", args.fp32):
             if path:
                 runs[f"rten {name}"] = Served(args.rten, path, str(n))
+    if args.ncnn:
+        size = ort.InferenceSession(args.int8).get_inputs()[0].shape[2]
+        serve = pathlib.Path(__file__).with_name("ncnn_serve.py")
+        runs["ncnn fp32"] = Served(sys.executable, serve, args.ncnn, str(n), str(size))
     times = {name: [] for name in runs}
     for run in runs.values():
         run.frame()

@@ -6,8 +6,8 @@ use std::arch::x86_64::*;
 
 use super::floats::{self, Norm, NormOut};
 use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
-use super::portable::{EXP2, NEWTON, RECIPROCAL, ROUND};
-use super::{AddScale, Attention, Kernels, Out, Staged, Table, avx2_attention, portable};
+use super::portable::{EXP2, RECIPROCAL, ROUND};
+use super::{AddScale, Attention, Kernels, Out, Staged, Table, avx2_attention, heads, portable};
 
 /// Runs where the processor has AVX2 and FMA.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Kernels for Avx2 {
 
     fn attention(&self, shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut [f32]) {
         shape.check(qkv, out, scratch);
-        if shape.dim == avx2_attention::DIM {
+        if shape.dim == heads::DIM {
             // SAFETY: AVX2 is here, and the lengths were just checked.
             unsafe { avx2_attention::attention(shape, qkv, out, scratch) }
         } else {
@@ -213,8 +213,8 @@ pub(super) fn exp2(t: __m256) -> __m256 {
     let round = _mm256_set1_ps(ROUND);
     let shifted = _mm256_add_ps(t, round);
     let f = _mm256_sub_ps(t, _mm256_sub_ps(shifted, round));
-    let mut p = _mm256_set1_ps(EXP2[4]);
-    for c in EXP2[..4].iter().rev() {
+    let mut p = _mm256_set1_ps(EXP2[3]);
+    for c in EXP2[..3].iter().rev() {
         p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(*c));
     }
     let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted));
@@ -230,8 +230,8 @@ fn silu(x: __m256) -> __m256 {
     let d = _mm256_add_ps(_mm256_set1_ps(1.0), exp2(t));
     let bits = _mm256_sub_epi32(_mm256_set1_epi32(RECIPROCAL as i32), _mm256_castps_si256(d));
     let mut r = _mm256_castsi256_ps(bits);
-    for two in NEWTON {
-        r = _mm256_mul_ps(r, _mm256_fnmadd_ps(d, r, _mm256_set1_ps(two)));
+    for _ in 0..2 {
+        r = _mm256_mul_ps(r, _mm256_fnmadd_ps(d, r, _mm256_set1_ps(2.0)));
     }
     _mm256_mul_ps(x, r)
 }

@@ -1,14 +1,12 @@
-//! Self-attention with AVX2 for heads of eight channels (MobileViT's): keys and values stand transposed, eight positions a
-//! vector; a query's scores stay in the first-level cache between the two passes over the positions.
+//! Self-attention with AVX2 for heads of eight channels (MobileViT's): keys and values stand in blocks of eight positions, a
+//! vector each channel; a query's scores stay in the first-level cache between the two passes over the positions.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
 
 use super::Attention;
 use super::avx2::exp2;
-
-/// Channels of a head.
-pub const DIM: usize = 8;
+use super::heads::{self, DIM};
 
 /// See `Kernels::attention`.
 ///
@@ -26,13 +24,7 @@ pub unsafe fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch
     values.fill(0.0);
     let factor = scale * std::f32::consts::LOG2_E;
     for head in 0..heads {
-        for t in 0..tokens {
-            let from = &qkv[t * row + head * DIM..];
-            for j in 0..DIM {
-                keys[j * padded + t] = from[inner + j];
-                values[j * padded + t] = from[2 * inner + j];
-            }
-        }
+        heads::turn::<f32, 8>(shape, head, qkv, keys, values, |x| x);
         for t in 0..tokens {
             // SAFETY: whole vectors of `padded` entries, a multiple of eight; the query and result rows have DIM entries.
             unsafe {
@@ -40,7 +32,7 @@ pub unsafe fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch
                 let query: [__m256; DIM] = std::array::from_fn(|j| _mm256_set1_ps(*query.add(j) * factor));
                 let mut top = _mm256_set1_ps(-1e30);
                 for u in (0..padded).step_by(8) {
-                    let key = |j: usize| _mm256_loadu_ps(keys.as_ptr().add(j * padded + u));
+                    let key = |j: usize| _mm256_loadu_ps(keys.as_ptr().add(u * DIM + j * 8));
                     let mut even = _mm256_mul_ps(query[0], key(0));
                     let mut odd = _mm256_mul_ps(query[1], key(1));
                     for j in (2..DIM).step_by(2) {
@@ -60,7 +52,7 @@ pub unsafe fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch
                     let weight = exp2(_mm256_max_ps(score, _mm256_set1_ps(-126.0)));
                     sum = _mm256_add_ps(sum, weight);
                     for (j, result) in result.iter_mut().enumerate() {
-                        let value = _mm256_loadu_ps(values.as_ptr().add(j * padded + u));
+                        let value = _mm256_loadu_ps(values.as_ptr().add(u * DIM + j * 8));
                         *result = _mm256_fmadd_ps(weight, value, *result);
                     }
                 }

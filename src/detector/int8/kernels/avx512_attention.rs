@@ -5,8 +5,8 @@
 use std::arch::x86_64::*;
 
 use super::Attention;
-pub use super::avx2_attention::DIM;
 use super::avx2_attention::sums;
+use super::heads::{self, DIM};
 use super::portable::EXP2;
 
 /// Positions of a vector.
@@ -27,13 +27,7 @@ pub unsafe fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch
     keys.fill(0.0);
     values.fill(0.0);
     for head in 0..heads {
-        for t in 0..tokens {
-            let from = &qkv[t * row + head * DIM..];
-            for j in 0..DIM {
-                keys[j * padded + t] = from[inner + j];
-                values[j * padded + t] = from[2 * inner + j];
-            }
-        }
+        heads::turn::<f32, LANES>(shape, head, qkv, keys, values, |x| x);
         let with = Head { tokens, padded, factor: shape.scale * std::f32::consts::LOG2_E, keys, values };
         let place = |t: usize| (qkv.as_ptr().wrapping_add(t * row + head * DIM), t * inner + head * DIM);
         for t in (0..tokens).step_by(2) {
@@ -53,7 +47,7 @@ pub unsafe fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch
     }
 }
 
-/// What all queries of a head look at: keys and values, a channel after the other.
+/// What all queries of a head look at: keys and values, as `heads::turn` lays them out.
 struct Head<'a> {
     tokens: usize,
     padded: usize,
@@ -81,7 +75,7 @@ unsafe fn queries<const Q: usize>(
         let mut top = [_mm512_set1_ps(-1e30); Q];
         for u in (0..padded).step_by(LANES) {
             let key: [__m512; DIM] =
-                std::array::from_fn(|j| _mm512_loadu_ps(keys.as_ptr().add(j * padded + u)));
+                std::array::from_fn(|j| _mm512_loadu_ps(keys.as_ptr().add(u * DIM + j * LANES)));
             for q in 0..Q {
                 let mut even = _mm512_mul_ps(query[q][0], key[0]);
                 let mut odd = _mm512_mul_ps(query[q][1], key[1]);
@@ -109,7 +103,7 @@ unsafe fn queries<const Q: usize>(
                 sum[q] = _mm512_add_ps(sum[q], weight[q]);
             }
             for (j, result) in result.iter_mut().enumerate() {
-                let value = _mm512_loadu_ps(values.as_ptr().add(j * padded + u));
+                let value = _mm512_loadu_ps(values.as_ptr().add(u * DIM + j * LANES));
                 for q in 0..Q {
                     result[q] = _mm512_fmadd_ps(weight[q], value, result[q]);
                 }
@@ -136,8 +130,8 @@ fn halves(x: __m512) -> __m256 {
 fn exp2(t: __m512) -> __m512 {
     let whole = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(t);
     let f = _mm512_sub_ps(t, whole);
-    let mut p = _mm512_set1_ps(EXP2[4]);
-    for c in EXP2[..4].iter().rev() {
+    let mut p = _mm512_set1_ps(EXP2[3]);
+    for c in EXP2[..3].iter().rev() {
         p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(*c));
     }
     _mm512_scalef_ps(p, whole)

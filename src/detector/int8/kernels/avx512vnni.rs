@@ -9,8 +9,8 @@ use super::avx2::{self, Avx2};
 use super::avx512_attention;
 use super::floats::{Norm, NormOut};
 use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
-use super::portable::{self, EXP2, NEWTON, RECIPROCAL, ROUND};
-use super::{AddScale, Attention, Kernels, Out, Staged, Table};
+use super::portable::{self, EXP2, RECIPROCAL, ROUND};
+use super::{AddScale, Attention, Kernels, Out, Staged, Table, heads};
 
 /// Runs where the processor has AVX-512 F, BW, VL and VNNI.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Kernels for Avx512Vnni {
 
     fn attention(&self, shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut [f32]) {
         shape.check(qkv, out, scratch);
-        if shape.dim == avx512_attention::DIM {
+        if shape.dim == heads::DIM {
             // SAFETY: AVX-512 F is here, and the lengths were just checked.
             unsafe { avx512_attention::attention(shape, qkv, out, scratch) }
         } else {
@@ -206,8 +206,8 @@ fn silu(x: __m512) -> __m512 {
     let round = _mm512_set1_ps(ROUND);
     let shifted = _mm512_add_ps(t, round);
     let f = _mm512_sub_ps(t, _mm512_sub_ps(shifted, round));
-    let mut p = _mm512_set1_ps(EXP2[4]);
-    for c in EXP2[..4].iter().rev() {
+    let mut p = _mm512_set1_ps(EXP2[3]);
+    for c in EXP2[..3].iter().rev() {
         p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(*c));
     }
     let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted));
@@ -215,8 +215,8 @@ fn silu(x: __m512) -> __m512 {
     let d = _mm512_add_ps(_mm512_set1_ps(1.0), e);
     let bits = _mm512_sub_epi32(_mm512_set1_epi32(RECIPROCAL as i32), _mm512_castps_si512(d));
     let mut r = _mm512_castsi512_ps(bits);
-    for two in NEWTON {
-        r = _mm512_mul_ps(r, _mm512_fnmadd_ps(d, r, _mm512_set1_ps(two)));
+    for _ in 0..2 {
+        r = _mm512_mul_ps(r, _mm512_fnmadd_ps(d, r, _mm512_set1_ps(2.0)));
     }
     _mm512_mul_ps(x, r)
 }

@@ -6,6 +6,7 @@
 
 pub mod buffer;
 pub mod floats;
+mod heads;
 pub mod heap;
 pub mod pack;
 pub mod portable;
@@ -24,6 +25,12 @@ mod neon;
 mod neon_attention;
 #[cfg(target_arch = "aarch64")]
 mod neon_dotprod;
+#[cfg(target_arch = "aarch64")]
+mod neon_epilogue;
+#[cfg(target_arch = "aarch64")]
+mod neon_half;
+#[cfg(target_arch = "aarch64")]
+mod neon_i8mm;
 
 #[cfg(test)]
 mod tests;
@@ -262,6 +269,9 @@ pub fn available() -> Vec<&'static dyn Kernels> {
     }
     #[cfg(target_arch = "aarch64")]
     {
+        if neon_i8mm::NeonI8mm::runs_here() {
+            found.push(&neon_i8mm::NeonI8mm);
+        }
         if std::arch::is_aarch64_feature_detected!("dotprod") {
             found.push(&neon_dotprod::NeonDotprod);
         }

@@ -70,11 +70,27 @@ pub struct Tail {
     pub post: f32,
     /// The output's zero point.
     pub zero_point: i8,
+    /// Whether no input can bring a value past ±[`BOUND`] before SiLU, so that its exponential needs no clamps: known where
+    /// weights are packed.
+    pub bounded: bool,
 }
+
+/// See [`Tail::bounded`]. Below 126 / log₂e.
+pub const BOUND: f32 = 80.0;
 
 impl Default for Tail {
     fn default() -> Tail {
-        Tail { silu: false, skip_scale: 0.0, skip_zero: 0, post: 1.0, zero_point: 0 }
+        Tail { silu: false, skip_scale: 0.0, skip_zero: 0, post: 1.0, zero_point: 0, bounded: false }
+    }
+}
+
+impl Requant {
+    /// Whether a channel with these weights stays inside ±[`BOUND`], whatever bytes come in.
+    fn bounds(&self, channel: usize, weights: impl Iterator<Item = i8>) -> bool {
+        let most: i64 = weights.map(|w| 128 * i64::from(w).abs()).sum();
+        let sum = (most + i64::from(self.bias[channel]).abs()) as f32;
+        // Not for a NaN.
+        sum * self.scale[channel].abs() + self.offset[channel].abs() <= BOUND
     }
 }
 
@@ -169,7 +185,10 @@ pub fn pack(
             }
         }
     }
-    Packed { layout, n, segments, groups, panels, data, scale, bias, offset, tail: requant.tail }
+    let mut channels = weights.chunks_exact(segments * seg_len).enumerate();
+    let bounded = channels.all(|(c, own)| requant.bounds(c, own.iter().copied()));
+    let tail = Tail { bounded, ..requant.tail };
+    Packed { layout, n, segments, groups, panels, data, scale, bias, offset, tail }
 }
 
 /// A depthwise 3×3 convolution's weights, packed by blocks of channels.
@@ -227,5 +246,7 @@ pub fn pack_depthwise(order: Order, weights: &[i8], requant: &Requant) -> Packed
         }
     }
     let taps = (0..9 * channels).map(|i| weights[i % channels * 9 + i / channels]).collect();
-    PackedDepthwise { channels, blocks, tail, pairs, scale, bias, offset, taps, requant: requant.clone() }
+    let bounded = (0..channels).all(|c| requant.bounds(c, weights[c * 9..][..9].iter().copied()));
+    let requant = Requant { tail: Tail { bounded, ..requant.tail }, ..requant.clone() };
+    PackedDepthwise { channels, blocks, tail, pairs, scale, bias, offset, taps, requant }
 }

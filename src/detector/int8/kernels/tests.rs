@@ -28,7 +28,8 @@ impl Rng {
     }
 
     fn requant(&mut self, n: usize, k: usize) -> Requant {
-        let spread = 1.0 / (k as f32).sqrt();
+        // Small enough, at times, for SiLU to need no clamps.
+        let spread = if self.next().is_multiple_of(2) { 1.0 } else { 0.01 } / (k as f32).sqrt();
         Requant {
             scale: (0..n).map(|_| (1 + self.next() % 1000) as f32 * 1e-5 * spread).collect(),
             bias: (0..n).map(|_| (self.next() % 40000) as i32 - 20000).collect(),
@@ -39,6 +40,7 @@ impl Rng {
                 skip_zero: (self.next() % 256) as u8 as i8,
                 post: (1 + self.next() % 3000) as f32 * 1e-2,
                 zero_point: (self.next() % 256) as u8 as i8,
+                bounded: false,
             },
         }
     }
@@ -184,7 +186,7 @@ fn silu_is_close_to_the_real_one() {
         let x = i as f32 * 0.025;
         let expected = f64::from(x) / (1.0 + (-f64::from(x)).exp());
         let got = f64::from(super::portable::silu(x));
-        assert!((got - expected).abs() <= 5e-6 * expected.abs() + 1e-9, "silu({x}) = {got}, not {expected}");
+        assert!((got - expected).abs() <= 1e-4 * expected.abs() + 1e-9, "silu({x}) = {got}, not {expected}");
     }
 }
 
@@ -221,6 +223,22 @@ fn scales_that_overflow_clamp_to_the_right_side() {
     }
 }
 
+/// What isn't a number, or is infinite, goes the same way everywhere: it reaches the results and nothing panics.
+#[test]
+fn attention_hides_no_nan() {
+    let shape = Attention { tokens: 9, heads: 1, dim: 8, scale: 0.4 };
+    let mut scratch = vec![0.0; shape.scratch()];
+    for kernels in available() {
+        let mut qkv = vec![0.1; 9 * 24];
+        qkv[4 * 24 + 16] = f32::NAN;
+        let mut out = vec![0.0; 9 * 8];
+        kernels.attention(&shape, &qkv, &mut out, &mut scratch);
+        for row in out.chunks_exact(8) {
+            assert!(row[0].is_nan() && (row[1] - 0.1).abs() < 1e-3, "{}: {row:?}", kernels.name());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -239,20 +257,28 @@ proptest! {
         }
     }
 
+    /// Sizes that halves hold, and that they don't.
     #[test]
-    fn attention_is_close_everywhere(tokens in 1usize..60, heads in 1usize..4, wide: bool, seed: u64) {
+    fn attention_is_close_everywhere(
+        tokens in 1usize..60, heads in 1usize..4, wide: bool, size in prop::sample::select(vec![1e-3f32, 0.5, 2.0, 4.0, 1e3]), seed: u64,
+    ) {
         let shape = Attention { tokens, heads, dim: if wide { 8 } else { 5 }, scale: 0.4 };
         let mut rng = Rng(seed);
         let inner = heads * shape.dim;
-        let qkv: Vec<f32> = rng.s8(tokens * 3 * inner, -128).iter().map(|&x| f32::from(x) * 0.03).collect();
+        let qkv: Vec<f32> =
+            rng.s8(tokens * 3 * inner, -128).iter().map(|&x| f32::from(x) * size / 128.0).collect();
         let mut scratch = vec![f32::NAN; shape.scratch()];
         let mut expected = vec![0.0; tokens * inner];
         Portable.attention(&shape, &qkv, &mut expected, &mut scratch);
+        let score = size * size * 8.0 * shape.scale;
         for kernels in available() {
             let mut got = vec![0.0; tokens * inner];
             kernels.attention(&shape, &qkv, &mut got, &mut scratch);
+            // A score is off by its last bits, a weight by as much as its score.
+            let halves = if kernels.name().starts_with("neon-") { 2e-3 + 1e-3 * score.min(64.0) } else { 0.0 };
+            let tolerance = size * (2e-4 + 1e-6 * score + halves);
             for (g, e) in got.iter().zip(&expected) {
-                prop_assert!((g - e).abs() < 1e-4, "{}: {} is not {}", kernels.name(), g, e);
+                prop_assert!((g - e).abs() <= tolerance, "{}: {} is not {}", kernels.name(), g, e);
             }
         }
     }
