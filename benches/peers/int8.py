@@ -17,6 +17,7 @@ ncnn needs the packages that ncnn_model.py names, and its model made by it:
 """
 import argparse
 import pathlib
+import shlex
 import statistics
 import subprocess
 import sys
@@ -109,7 +110,7 @@ def iou(a, b):
 def compare(args):
     import cv2
 
-    exact, vigie = Onnxruntime(args.int8, exact=True), Served(args.bench, args.int8, "--serve")
+    exact, vigie = Onnxruntime(args.int8, exact=True), Served(*shlex.split(args.bench), args.int8, "--serve")
     height, width = exact.session.get_inputs()[0].shape[2:]
     errors, sizes, both, only, apart, overlaps = [], [], 0, 0, [], []
     pictures = sorted(p for p in pathlib.Path(args.pictures).rglob("*") if p.suffix in (".jpg", ".png", ".webp"))
@@ -139,7 +140,7 @@ def compare(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", required=True, help="the executable that `cargo bench --bench int8 --no-run` names")
+    parser.add_argument("--bench", required=True, help="the executable that `cargo bench --bench int8 --no-run` names; an emulator may stand before it")
     parser.add_argument("--int8", required=True, help="the QDQ model, for the engine")
     parser.add_argument("--ort-int8", help="another QDQ model for onnxruntime: one made with --style every-op, which it runs best")
     parser.add_argument("--fp32", help="the float model")
@@ -153,7 +154,7 @@ def main():
         return compare(args)
     n = args.threads
     runs = {
-        "vigie int8": Served(args.bench, args.int8, "--serve", "--threads", str(n)),
+        "vigie int8": Served(*shlex.split(args.bench), args.int8, "--serve", "--threads", str(n)),
         "onnxruntime, same file": Onnxruntime(args.int8, n),
     }
     if args.ort_int8:
@@ -161,7 +162,7 @@ def main():
     if args.fp32:
         runs["onnxruntime fp32"] = Onnxruntime(args.fp32, n)
         if n == 1:  # The bench gives stock tract no threads.
-            runs["tract fp32"] = Served(args.bench, args.fp32, "--serve", "--stock")
+            runs["tract fp32"] = Served(*shlex.split(args.bench), args.fp32, "--serve", "--stock")
     if args.rten:
         for name, path in ("int8, same file", args.int8), ("int8", args.ort_int8), ("fp32", args.fp32):
             if path:

@@ -194,6 +194,21 @@ def test_pixels_are_quantized_without_loss(raw, calibrated):
     assert constants[first.input[1]] == np.float32(1 / 255) and constants[first.input[2]] == -128
 
 
+def test_unsigned_activations_are_the_signed_ones_shifted(raw, calibrated):
+    plan, found, inputs = calibrated
+    ranges = choose_ranges(plan, found, "percentile")
+    signed, unsigned = write_qdq(raw, plan, ranges), write_qdq(raw, plan, ranges, unsigned=True)
+    zero_points = [
+        {n.output[0]: i for n in m.graph.node if n.op_type == "QuantizeLinear" for i in [constants[n.input[2]]]}
+        for m, constants in ((m, {i.name: numpy_helper.to_array(i) for i in m.graph.initializer}) for m in (signed, unsigned))
+    ]
+    assert len(zero_points[0]) == len(zero_points[1]) > 50
+    for a, b in zip(*(z.values() for z in zero_points)):
+        assert b.dtype == np.uint8 and int(a) + 128 == int(b)
+    for got, want in zip(run(unsigned, inputs[0]), run(signed, inputs[0])):
+        assert np.abs(got - want).max() < 0.2 * want.std()
+
+
 def test_range_methods_on_a_known_histogram():
     counts = np.zeros(BINS, np.int64)
     counts[:1024] = 1000  # values 0 to 1 evenly

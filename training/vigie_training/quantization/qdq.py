@@ -12,8 +12,10 @@ from .plan import ELEMENTWISE, MOVERS, WEIGHTED, Plan
 from .ranges import Range
 
 
-def write_qdq(model: ModelProto, plan: Plan, ranges: dict[str, Range], symmetric: bool = False) -> ModelProto:
-    """s8 activations (asymmetric unless `symmetric`), s8 weights per output channel, s32 biases."""
+def write_qdq(
+    model: ModelProto, plan: Plan, ranges: dict[str, Range], symmetric: bool = False, unsigned: bool = False
+) -> ModelProto:
+    """s8 activations (or u8; asymmetric unless `symmetric`), s8 weights per output channel, s32 biases."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     bounds = {n: TensorData(lowest=np.float32(low), highest=np.float32(high)) for n, (low, high) in ranges.items()}
@@ -22,7 +24,7 @@ def write_qdq(model: ModelProto, plan: Plan, ranges: dict[str, Range], symmetric
         per_channel=True,
         reduce_range=False,
         weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QInt8,
+        activation_qType=QuantType.QUInt8 if unsigned else QuantType.QInt8,
         tensors_range=TensorsData(CalibrationMethod.MinMax, bounds),
         nodes_to_quantize=plan.nodes,
         nodes_to_exclude=[],
