@@ -1,6 +1,6 @@
 //! NEON with dot products (Cortex-A55, A76 and newer): `sdot` adds four byte products to each of four 32-bit sums, the
 //! activations taken by element. Tiles of 6 pixels × 16 channels in 24 registers. Attention is in half
-//! precision where the core has it (all of these do); what else is no product runs as on NEON.
+//! precision where the core has it (A55, A76 and newer do); what else is no product runs as on NEON.
 //!
 //! The intrinsic is not stable yet, the instruction in `asm!` is.
 #![allow(unsafe_code)]

@@ -26,7 +26,7 @@ const LARGEST_WEIGHT: f32 = 16.0;
 /// Past so many positions a sum of weights loses small ones.
 const MOST_TOKENS: usize = 1024;
 
-/// Scores (as exponents of two) up to here are good to some 1 %.
+/// Below this a score, an exponent of two, is rounded by at most 1/64, a weight by 1.1 %, each time.
 const MOST_SCORE: f32 = 64.0;
 
 /// Halves by their bits.
