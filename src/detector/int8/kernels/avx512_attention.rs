@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 
 use super::Attention;
 use super::avx2_attention::sums;
-use super::heads::{self, DIM};
+use super::heads::{self, DIM, Head};
 use super::portable::EXP2;
 
 /// Positions of a vector.
@@ -47,15 +47,6 @@ pub unsafe fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch
     }
 }
 
-/// What all queries of a head look at: keys and values, as `heads::turn` lays them out.
-struct Head<'a> {
-    tokens: usize,
-    padded: usize,
-    factor: f32,
-    keys: &'a [f32],
-    values: &'a [f32],
-}
-
 /// The results of `Q` queries.
 ///
 /// # Safety
@@ -63,7 +54,7 @@ struct Head<'a> {
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn queries<const Q: usize>(
-    head: &Head<'_>,
+    head: &Head<'_, f32>,
     query: [*const f32; Q],
     scores: &mut [f32],
 ) -> [__m256; Q] {

@@ -5,6 +5,20 @@ use super::Attention;
 /// Channels of a head that the vector loops are written for (MobileViT's).
 pub const DIM: usize = 8;
 
+/// What all queries of a head look at: keys and values, as [`turn`] lays them out.
+pub struct Head<'a, T> {
+    /// Positions.
+    pub tokens: usize,
+    /// Positions, filled up to whole vectors.
+    pub padded: usize,
+    /// Factor of the products, for exponents of two.
+    pub factor: f32,
+    /// See [`turn`].
+    pub keys: &'a [T],
+    /// See [`turn`].
+    pub values: &'a [T],
+}
+
 /// Keys and values of `head` in blocks of `LANES` positions, in a block a channel after the other, each position a lane: so a
 /// loop over the positions reads one run of memory. What lies past the last position stays as it is.
 ///

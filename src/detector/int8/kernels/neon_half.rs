@@ -11,7 +11,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::Attention;
-use super::heads::{self, DIM};
+use super::heads::{self, DIM, Head};
 use super::neon_attention;
 
 /// Eight halves, as bits.
@@ -118,15 +118,6 @@ unsafe fn halves(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut 
     }
 }
 
-/// What all queries of a head look at: keys and values, as `heads::turn` lays them out.
-struct Head<'a> {
-    tokens: usize,
-    padded: usize,
-    factor: f32,
-    keys: &'a [u16],
-    values: &'a [u16],
-}
-
 /// The results of `Q` queries.
 ///
 /// # Safety
@@ -134,7 +125,7 @@ struct Head<'a> {
 #[inline]
 #[target_feature(enable = "neon,fp16")]
 unsafe fn queries<const Q: usize>(
-    head: &Head<'_>,
+    head: &Head<'_, u16>,
     query: [*const f32; Q],
     scores: &mut [u16],
 ) -> [float32x4x2_t; Q] {
