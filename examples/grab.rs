@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use vigie::capture::{Camera, DeviceMatcher, Request, SourceSpec};
+use vigie::capture::{Camera, DeviceMatcher, Request, SourceSpec, Take};
 use vigie::clock::{Clock, SystemClock};
 use vigie::frame::{Frame, PixelFormat};
 use vigie::geometry::Size;
@@ -137,7 +137,7 @@ fn grab(options: Options) -> ExitCode {
         if let Some(kind) = health.kind.map(|kind| kind.name()).filter(|kind| kinds.last() != Some(kind)) {
             kinds.push(kind);
         }
-        if camera.take(&mut frame) {
+        if camera.take(&mut frame) == Take::Frame {
             first_ms.get_or_insert(began.elapsed().as_millis() as u64);
             rising &= last.is_none_or(|last| frame.sequence > last);
             last = Some(frame.sequence);

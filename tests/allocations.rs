@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vigie::capture::{Camera, Request, SourceSpec};
+use vigie::capture::{Camera, Request, SourceSpec, Take};
 use vigie::clock::{Clock, SystemClock};
 use vigie::detector::{Detector, Options, Thresholds};
 use vigie::frame::{Frame, PixelFormat};
@@ -120,7 +120,7 @@ fn taking_a_frame_from_a_camera_costs_no_allocation() {
     let camera = Camera::spawn("card", card, request, Size::new(320, 320), clock, Arc::new(|| {}));
     let mut frame = Frame::packed(PixelFormat::Grey, Size::default(), SystemClock.now());
     let mut take = || {
-        while !camera.take(&mut frame) {
+        while camera.take(&mut frame) != Take::Frame {
             SystemClock.sleep(Duration::from_millis(1));
         }
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use vigie::capture::{Camera, DeviceMatcher, ErrorKind, Request, SourceSpec, State, open};
+use vigie::capture::{Camera, DeviceMatcher, ErrorKind, Request, SourceSpec, State, Take, open};
 use vigie::clock::{Clock, SystemClock};
 use vigie::frame::{Frame, PixelFormat};
 use vigie::geometry::Size;
@@ -35,7 +35,7 @@ fn frames(camera: &Camera, woken: &mpsc::Receiver<()>, count: usize) -> (Vec<u64
     let (mut numbers, mut frame) = (Vec::new(), empty());
     while numbers.len() < count {
         woken.recv_timeout(Duration::from_secs(10)).expect("a frame within ten seconds");
-        if camera.take(&mut frame) {
+        if camera.take(&mut frame) == Take::Frame {
             numbers.push(frame.sequence);
         }
     }

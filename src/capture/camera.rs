@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Take};
 use super::{Counters, Error, ErrorKind, Health, Request, Source, SourceSpec, State, open, stalled};
 use crate::clock::Clock;
 use crate::frame::{Frame, PixelFormat};
@@ -92,9 +92,15 @@ impl Camera {
         &self.name
     }
 
-    /// Swaps the newest frame in, if there is one that has not been taken yet; the old buffer is used again.
-    pub fn take(&self, frame: &mut Frame) -> bool {
+    /// Takes what there is: a loss that was not told yet, or the newest frame, for which the old buffer is used again.
+    /// No frame from before a loss is given after it.
+    pub fn take(&self, frame: &mut Frame) -> Take {
         self.shared.mailbox.take(frame)
+    }
+
+    /// Takes a loss that was not told yet, and no frame: for whoever is not due to look but wants to know.
+    pub fn take_loss(&self) -> Option<State> {
+        self.shared.mailbox.take_loss()
     }
 
     /// How it fares.
@@ -102,9 +108,19 @@ impl Camera {
         self.shared.health().clone()
     }
 
+    /// A way to see how it fares for those who don't own it.
+    pub fn vitals(&self) -> Vitals {
+        Vitals(Arc::clone(&self.shared))
+    }
+
+    /// Tells the thread to stop, and does not wait for it: with many cameras, all are told before any is waited for.
+    pub fn ask_to_stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Stops the thread and waits until the device is closed, which takes about a tenth of a second.
     pub fn stop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
+        self.ask_to_stop();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -116,6 +132,17 @@ impl Camera {
 impl Drop for Camera {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// How a camera fares, seen from outside; outlives the camera.
+#[derive(Clone)]
+pub struct Vitals(Arc<Shared>);
+
+impl Vitals {
+    /// How it fares.
+    pub fn health(&self) -> Health {
+        self.0.health().clone()
     }
 }
 
@@ -140,7 +167,9 @@ impl Shared {
 
     fn down(&self, state: State, e: &Error) {
         let now = self.clock.now();
+        let thrown_away = self.mailbox.lose(state);
         let mut health = self.health();
+        health.counters.dropped += u64::from(thrown_away);
         if health.state != state {
             health.since = now;
         }

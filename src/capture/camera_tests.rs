@@ -76,7 +76,7 @@ fn run(scripts: Vec<Result<Vec<Step>, ErrorKind>>) -> (Health, Duration, Vec<u64
     let late = Arc::clone(&cell);
     shared_mut.wake = Arc::new(move || {
         let (shared, mut frame) = (late.get().unwrap(), taken.lock().unwrap());
-        if shared.mailbox.take(&mut frame) {
+        if shared.mailbox.take(&mut frame) == Take::Frame {
             seen.lock().unwrap().push(frame.sequence);
         }
     });
@@ -169,7 +169,7 @@ fn stop_ends_a_waiting_thread_and_the_state_is_told() {
     let health = camera.health();
     assert_eq!((health.state, health.counters.frames, health.counters.dropped), (State::Online, 2, 1));
     let mut frame = Frame::packed(PixelFormat::Grey, Size::default(), clock.now());
-    assert!(camera.take(&mut frame) && frame.sequence == 1, "the newest");
+    assert_eq!((camera.take(&mut frame), frame.sequence), (Take::Frame, 1), "the newest");
     let before = std::time::Instant::now();
     camera.stop();
     assert!(before.elapsed() < Duration::from_secs(1));

@@ -1,11 +1,24 @@
-//! One slot between the capture thread and whoever looks at the frames; the newest frame wins.
+//! One slot between the capture thread and whoever looks at the frames; the newest frame wins, and a loss comes before
+//! whatever was captured after it.
 //!
 //! Frames are swapped, never copied: three buffers (the one that is being filled, the one in the slot, the one that is
 //! being looked at) go round for ever, and nothing is allocated once each has grown to a frame's size.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::State;
 use crate::frame::Frame;
+
+/// What a camera has for whoever looks at its frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// A frame that nobody has seen yet; it was swapped in.
+    Frame,
+    /// Nothing that is new.
+    Nothing,
+    /// It gives no frames any more, for this reason; said once a loss, and before any frame that comes after it.
+    Lost(State),
+}
 
 /// The slot.
 #[derive(Debug)]
@@ -15,12 +28,14 @@ pub(super) struct Mailbox(Mutex<Slot>);
 struct Slot {
     frame: Frame,
     fresh: bool,
+    /// A loss that nobody has heard of yet.
+    lost: Option<State>,
 }
 
 impl Mailbox {
     /// An empty slot; `spare` is the buffer that the first [`Mailbox::put`] gets in return.
     pub(super) fn new(spare: Frame) -> Mailbox {
-        Mailbox(Mutex::new(Slot { frame: spare, fresh: false }))
+        Mailbox(Mutex::new(Slot { frame: spare, fresh: false, lost: None }))
     }
 
     /// Puts a frame into the slot and leaves an old buffer in its place; `true`: that one had never been taken.
@@ -30,15 +45,31 @@ impl Mailbox {
         std::mem::replace(&mut slot.fresh, true)
     }
 
-    /// Takes the frame out of the slot, if there is a fresh one, and leaves the caller's buffer in its place.
-    pub(super) fn take(&self, frame: &mut Frame) -> bool {
+    /// No frames come any more: what lies in the slot is old, and whoever looks shall hear of it. `true`: a frame was
+    /// thrown away for it.
+    pub(super) fn lose(&self, state: State) -> bool {
         let mut slot = self.slot();
+        slot.lost = Some(state);
+        std::mem::take(&mut slot.fresh)
+    }
+
+    /// Takes what there is: a loss first, then the frame, for which the caller's buffer is left in its place.
+    pub(super) fn take(&self, frame: &mut Frame) -> Take {
+        let mut slot = self.slot();
+        if let Some(state) = slot.lost.take() {
+            return Take::Lost(state);
+        }
         if !slot.fresh {
-            return false;
+            return Take::Nothing;
         }
         std::mem::swap(&mut slot.frame, frame);
         slot.fresh = false;
-        true
+        Take::Frame
+    }
+
+    /// Takes a loss and leaves a frame where it is.
+    pub(super) fn take_loss(&self) -> Option<State> {
+        self.slot().lost.take()
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
@@ -66,13 +97,37 @@ mod tests {
     fn the_newest_frame_wins_and_is_taken_once() {
         let mailbox = Mailbox::new(frame(0));
         let mut mine = frame(0);
-        assert!(!mailbox.take(&mut mine), "nothing was put");
+        assert_eq!(mailbox.take(&mut mine), Take::Nothing, "nothing was put");
         assert!(!mailbox.put(&mut frame(1)));
         assert!(mailbox.put(&mut frame(2)), "the first was never taken");
-        assert!(mailbox.take(&mut mine));
+        assert_eq!(mailbox.take(&mut mine), Take::Frame);
         assert_eq!(mine.sequence, 2);
-        assert!(!mailbox.take(&mut mine));
+        assert_eq!(mailbox.take(&mut mine), Take::Nothing);
         assert!(!mailbox.put(&mut frame(3)), "the second was taken");
+    }
+
+    #[test]
+    fn no_frame_from_before_a_loss_is_taken_after_it() {
+        let mailbox = Mailbox::new(frame(0));
+        let mut mine = frame(0);
+        mailbox.put(&mut frame(1));
+        assert!(mailbox.lose(State::Offline), "a frame was thrown away");
+        assert_eq!(mailbox.take(&mut mine), Take::Lost(State::Offline));
+        assert_eq!(mailbox.take(&mut mine), Take::Nothing, "the frame was old");
+    }
+
+    #[test]
+    fn a_loss_is_heard_once_and_before_what_came_after_it() {
+        let mailbox = Mailbox::new(frame(0));
+        let mut mine = frame(0);
+        mailbox.lose(State::Stalled);
+        mailbox.put(&mut frame(1));
+        assert_eq!(mailbox.take(&mut mine), Take::Lost(State::Stalled));
+        assert_eq!((mailbox.take(&mut mine), mine.sequence), (Take::Frame, 1));
+        mailbox.lose(State::Offline);
+        mailbox.put(&mut frame(2));
+        assert_eq!((mailbox.take_loss(), mailbox.take_loss()), (Some(State::Offline), None));
+        assert_eq!((mailbox.take(&mut mine), mine.sequence), (Take::Frame, 2), "the frame stayed where it was");
     }
 
     #[test]
@@ -86,7 +141,7 @@ mod tests {
             filling.data.extend_from_slice(&[i as u8; 64]);
             mailbox.put(&mut filling);
             if i % 3 != 0 {
-                assert!(mailbox.take(&mut looking));
+                assert_eq!(mailbox.take(&mut looking), Take::Frame);
                 assert_eq!((looking.sequence, looking.data[63]), (i, i as u8));
             }
             seen.extend([filling.data.as_ptr(), looking.data.as_ptr()]);
@@ -108,7 +163,7 @@ mod tests {
             });
             let (mut mine, mut last) = (frame(0), 0);
             while last < 20_000 {
-                if mailbox.take(&mut mine) {
+                if mailbox.take(&mut mine) == Take::Frame {
                     assert!(mine.sequence > last, "{} after {last}", mine.sequence);
                     assert!(mine.data.iter().all(|&b| b == mine.sequence as u8));
                     last = mine.sequence;

@@ -25,10 +25,11 @@ mod pictures;
 mod testcard;
 pub mod v4l2;
 
-pub use camera::{Camera, Wake};
+pub use camera::{Camera, Vitals, Wake};
 pub use clip::Clip;
 pub use error::{Error, ErrorKind, Retry};
 pub use health::{Counters, Health, State};
+pub use mailbox::Take;
 pub use pictures::Pictures;
 pub use testcard::TestCard;
 

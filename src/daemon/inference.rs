@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::schedule::{Turn, due_first};
 use super::wake::Wake;
-use crate::capture::Camera;
+use crate::capture::{Camera, Take};
 use crate::clock::{Clock, Moment};
 use crate::detector::{self, ClassThresholds, Detection, Detector, Timing};
 use crate::frame::{Frame, PixelFormat};
@@ -70,7 +70,7 @@ pub fn run(
     while !wake.stopping() {
         let begun = clock.now();
         due_first(&turns, begun.monotonic, &mut order);
-        let Some(&lane) = order.iter().find(|&&i| lanes[i].camera.take(&mut frames[i])) else {
+        let Some(&lane) = order.iter().find(|&&i| lanes[i].camera.take(&mut frames[i]) == Take::Frame) else {
             wake.sleep(until_next(&turns, begun.monotonic));
             continue;
         };
