@@ -26,6 +26,8 @@ pub const MAX_FPS: f32 = 5.0;
 pub const THRESHOLD: f32 = 0.5;
 /// `detect.detections_max_fps`: detections messages are asked for, never sent unasked.
 pub const DETECTIONS_MAX_FPS: f32 = 0.0;
+/// `detect.hold`: one missed frame must not switch a light off.
+pub const HOLD: Duration = Duration::from_secs(2);
 /// `camera.stall_after`; a source that is slower than that gets three of its frame periods instead.
 pub const STALL_AFTER: Duration = Duration::from_secs(5);
 /// `camera.source.fps` of pictures.

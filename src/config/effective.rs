@@ -116,6 +116,7 @@ fn camera(camera: &Camera) -> raw::Camera {
         max_fps: key(Rate(camera.max_fps)),
         thresholds: key(thresholds(&camera.thresholds)),
         detections_max_fps: key(RateOrNever(camera.detections_max_fps)),
+        hold: time(camera.hold),
         zone: list(camera.zones.iter().map(zone)),
         privacy_mask: list(camera.privacy_masks.iter().map(mask)),
     }

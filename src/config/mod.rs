@@ -86,6 +86,9 @@ pub struct Camera {
     pub thresholds: detector::Thresholds,
     /// How often at most a detections message goes out; 0: never, 1.0: for every processed frame of a second…
     pub detections_max_fps: f32,
+    /// A count falls only when fewer were seen for so long; and of a label nothing is said before the camera was looked
+    /// at for so long.
+    pub hold: Duration,
     /// Parts of the picture that have a name; their names are unique. Not acted upon yet.
     pub zones: Vec<Zone>,
     /// Parts of the picture that nobody shall see; they are blackened before anything looks.

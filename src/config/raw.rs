@@ -102,6 +102,8 @@ section! {
         thresholds: Map<Fraction> = serde_json::json!({ "*": defaults::THRESHOLD }),
         /// Detections messages a second at most; 0: none are sent.
         detections_max_fps: RateOrNever = defaults::DETECTIONS_MAX_FPS,
+        /// A count falls, and an occupancy turns `OFF`, only when fewer were seen for so long.
+        hold: Time<0, HOUR> = humantime::format_duration(defaults::HOLD).to_string(),
     }
 }
 
@@ -144,6 +146,8 @@ section! {
         thresholds: Map<Fraction>,
         /// Detections messages a second at most; 0: none are sent. Default: `detect.detections_max_fps`.
         detections_max_fps: RateOrNever,
+        /// A count falls, and an occupancy turns `OFF`, only when fewer were seen for so long. Default: `detect.hold`.
+        hold: Time<0, HOUR>,
         /// Parts of the picture that have a name. Checked, not acted upon yet.
         zone: Vec<Located<Zone>>,
         /// Parts of the picture that nobody shall see; they are blackened before anything looks.

@@ -88,6 +88,7 @@ fn the_shortest_configuration_has_the_defaults() {
         Request { size: None, fps: None, format: None, stall_after: defaults::STALL_AFTER }
     );
     assert_eq!((camera.max_fps, camera.detections_max_fps), (defaults::MAX_FPS, 0.0));
+    assert_eq!(camera.hold, Duration::from_secs(2));
     assert_eq!(camera.thresholds, detector::Thresholds { default: defaults::THRESHOLD, labels: vec![] });
 }
 
@@ -119,6 +120,7 @@ const EVERYTHING: &str = r#"
     max_fps = 0.1
     thresholds = { "*" = 1, person = 0.4, car = 0.3 }
     detections_max_fps = 2
+    hold = "10s"
     [stats]
     interval = "10s"
     [log]
@@ -134,6 +136,7 @@ const EVERYTHING: &str = r#"
     max_fps = 3
     thresholds = { person = 0.6 }
     detections_max_fps = 0
+    hold = "0s"
     [[camera.zone]]
     name = "steps"
     points = [[0, 0], [640, 0], [640, 360]]
@@ -179,7 +182,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!((front.request.fps, front.request.stall_after), (Some(7.5), Duration::from_millis(500)));
     let labels = vec![("car".to_owned(), 0.3), ("person".to_owned(), 0.6)];
     assert_eq!(front.thresholds, detector::Thresholds { default: 1.0, labels }, "merged label by label");
-    assert_eq!((front.max_fps, front.detections_max_fps), (3.0, 0.0));
+    assert_eq!((front.max_fps, front.detections_max_fps, front.hold), (3.0, 0.0, Duration::ZERO));
     assert_eq!(
         front.zones[0].polygon.points(),
         [[0.0, 0.0], [0.5, 0.0], [0.5, 0.5]],
@@ -188,6 +191,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(front.privacy_masks.len(), 1);
     let pictures = &config.cameras[1];
     assert_eq!((pictures.max_fps, pictures.detections_max_fps), (0.1, 2.0), "inherited from [detect]");
+    assert_eq!(pictures.hold, Duration::from_secs(10), "inherited too");
     assert_eq!(pictures.request.stall_after, Duration::from_secs(300), "three frame periods");
     assert_eq!(config.cameras[3].source, SourceSpec::TestCard { fps: defaults::TESTCARD_FPS });
     assert_eq!(config.unheeded().len(), 1, "zones");

@@ -100,6 +100,7 @@ const WRONG: &[(&str, &str)] = &[
     ("[model]\nimgsz = [320]", "bad-value model.imgsz: has 1 values instead of two"),
     ("[model]\nnms_iou = nan", "bad-value model.nms_iou: NaN is out of range"),
     ("[detect]\nmax_fps = 0", "bad-value detect.max_fps: 0 is out of range"),
+    ("[detect]\nhold = \"61m\"", "bad-value detect.hold: 61m is out of range"),
     (
         "[detect]\nthresholds = { dog = \"high\" }",
         "wrong-type detect.thresholds.dog: expected a number from 0 to 1, found a string",

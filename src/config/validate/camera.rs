@@ -39,6 +39,7 @@ pub(super) fn camera(
     let max_fps = raw.max_fps.as_ref().or(detect.and_then(|detect| detect.max_fps.as_ref()));
     let rate =
         raw.detections_max_fps.as_ref().or(detect.and_then(|detect| detect.detections_max_fps.as_ref()));
+    let hold = raw.hold.as_ref().or(detect.and_then(|detect| detect.hold.as_ref()));
     let thresholds = [detect.and_then(|detect| detect.thresholds.as_ref()), raw.thresholds.as_ref()];
     Some(Camera {
         name: raw.name.as_ref()?.value.0.clone(),
@@ -47,6 +48,7 @@ pub(super) fn camera(
         max_fps: max_fps.map_or(defaults::MAX_FPS, |max| max.value.0),
         thresholds: merge(thresholds.into_iter().flatten()),
         detections_max_fps: rate.map_or(defaults::DETECTIONS_MAX_FPS, |rate| rate.value.0),
+        hold: hold.map_or(defaults::HOLD, |hold| hold.value.0),
         zones: zones.into_iter().collect::<Option<_>>()?,
         privacy_masks: masks.into_iter().collect::<Option<_>>()?,
     })
