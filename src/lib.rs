@@ -15,4 +15,5 @@ pub mod frame;
 pub mod geometry;
 pub mod mqtt;
 pub mod scene;
+pub mod turn;
 pub mod vision;

@@ -13,7 +13,7 @@ use vigie::clock::{Clock, SystemClock};
 use vigie::detector::{Detector, Options, Thresholds};
 use vigie::frame::{Frame, PixelFormat};
 use vigie::geometry::Size;
-use vigie::scene::Counts;
+use vigie::scene::Scene;
 use vigie::vision::{Mask, Preprocessor, Tensor};
 
 /// The system's allocator, counting what the thread that asks allocates.
@@ -82,7 +82,8 @@ fn a_frame_costs_no_allocation_of_ours() {
     let thresholds = Thresholds { default: 0.001, labels: Vec::new() }.resolve(&names).expect("no labels");
     let size = detector.contract().size;
     let (mut tensor, mut found) = (Tensor::new(size), Vec::new());
-    let (mut mask, mut counts) = (Mask::new(Vec::new()), Counts::new(names.len(), Duration::from_secs(2)));
+    let (mut mask, mut scene) = (Mask::new(Vec::new()), Scene::new(names.len(), Duration::from_secs(2)));
+    let mut facts = Vec::with_capacity(2 * names.len());
     let mut cameras: Vec<(Frame, Preprocessor)> =
         frames().into_iter().map(|frame| (frame, Preprocessor::new(size))).collect();
     let mut prepared = None;
@@ -96,17 +97,16 @@ fn a_frame_costs_no_allocation_of_ours() {
             let letterbox = prepared.expect("prepared").letterbox;
             let tract = allocations(|| detector.infer(&tensor).expect("a run"));
             let decode = allocations(|| detector.decode(&letterbox, &thresholds, &mut found));
-            let scene = allocations(|| {
-                counts.update(Duration::from_secs(round), &found);
-            });
+            facts.clear();
+            let counting = allocations(|| scene.look(Duration::from_secs(round), &found, &mut facts));
             if round == 1 {
                 println!(
-                    "{}: prepare {prepare}, tract {tract}, decode and NMS {decode}, counts {scene}",
+                    "{}: prepare {prepare}, tract {tract}, decode and NMS {decode}, counts {counting}",
                     frame.format
                 );
                 assert_eq!(prepare, 0, "preparing {}", frame.format);
                 assert_eq!(decode, 0, "decoding and suppressing");
-                assert_eq!(scene, 0, "counting");
+                assert_eq!(counting, 0, "counting");
             }
         }
     }

@@ -127,7 +127,11 @@ mod tests {
         mailbox.lose(State::Offline);
         mailbox.put(&mut frame(2));
         assert_eq!((mailbox.take_loss(), mailbox.take_loss()), (Some(State::Offline), None));
-        assert_eq!((mailbox.take(&mut mine), mine.sequence), (Take::Frame, 2), "the frame stayed where it was");
+        assert_eq!(
+            (mailbox.take(&mut mine), mine.sequence),
+            (Take::Frame, 2),
+            "the frame stayed where it was"
+        );
     }
 
     #[test]

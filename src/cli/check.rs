@@ -27,16 +27,16 @@ pub struct Args {
 /// Checks the configuration.
 pub fn run(args: Args) -> Outcome {
     let config = Config::load(&args.config).map_err(|error| wrong(&args, error))?;
-    let model = daemon::model(&config);
+    let model = daemon::load_model(&config);
     // The labels are the model's: only it can say whether they are right.
     let names = match &model {
-        Ok((detector, _)) => detector.contract().names.as_slice(),
+        Ok(detector) => detector.contract().names.as_slice(),
         Err(error) => error.known_labels(),
     };
     if let Some(error) = config::unknown_labels(&args.config, names) {
         return Err(wrong(&args, error));
     }
-    let (detector, _) = model.map_err(|error| told(&args, error))?;
+    let detector = model.map_err(|error| told(&args, error))?;
     tell(&args.config, &config, &detector);
     if args.print_effective {
         output::text(&config.to_toml())?;

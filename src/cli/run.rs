@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use log::{info, warn};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::{Failure, Outcome};
 use crate::config::{self, Config};
@@ -29,7 +30,8 @@ pub fn run(args: Args) -> Outcome {
     let runtime = daemon::runtime().map_err(Failure::runtime)?;
     let result = runtime.block_on(async {
         let stop = stop_signal().map_err(daemon::Error::Start)?;
-        daemon::run(config, stop).await
+        let configurations = reload_signal(args.config.clone()).map_err(daemon::Error::Start)?;
+        daemon::run(config, configurations, stop).await
     });
     // Whatever still waits for a name server or a disk must not hold the exit.
     runtime.shutdown_background();
@@ -45,6 +47,25 @@ pub fn run(args: Args) -> Outcome {
 fn levels(log: &config::Log) -> String {
     let modules = log.modules.iter().map(|(module, level)| format!(",{module}={level}"));
     std::iter::once(log.level.to_string()).chain(modules).collect()
+}
+
+/// At each SIGHUP, the configuration as the file has it then; one that is wrong is said, and changes nothing.
+fn reload_signal(path: PathBuf) -> std::io::Result<mpsc::Receiver<Config>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (sender, configurations) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match Config::load(&path) {
+                Err(error) => warn!("SIGHUP: {:?}", miette::Report::new(error)),
+                Ok(config) => {
+                    if sender.send(config).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    });
+    Ok(configurations)
 }
 
 /// Completes at the first SIGTERM or SIGINT; after that a second one kills, as if nobody listened.

@@ -132,6 +132,19 @@ impl Config {
             .unwrap_or_else(|error| format!("# not to be written: {error}\n"))
     }
 
+    /// The parts in which another configuration differs, by the names of their tables.
+    pub fn differences(&self, other: &Config) -> Vec<&'static str> {
+        let parts = [
+            ("[device]", self.device != other.device),
+            ("[mqtt]", self.mqtt != other.mqtt),
+            ("[model]", self.model != other.model),
+            ("[stats]", self.stats_interval != other.stats_interval),
+            ("[log]", self.log != other.log),
+            ("[[camera]]", self.cameras != other.cameras),
+        ];
+        parts.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+    }
+
     /// What this configuration asks for that this version does not do; to be said at every start.
     pub fn unheeded(&self) -> Vec<String> {
         let zoned = self.cameras.iter().filter(|camera| !camera.zones.is_empty());

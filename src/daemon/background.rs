@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc as channel, oneshot};
 
 use super::{Error, run};
 use crate::config::Config;
@@ -26,7 +26,8 @@ impl Background {
         let (stop, stopped) = oneshot::channel();
         let (done, result) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("daemon".to_owned()).spawn(move || {
-            let outcome = runtime.block_on(run(config, async {
+            let (_unused, configurations) = channel::channel(1);
+            let outcome = runtime.block_on(run(config, configurations, async {
                 // A dropped sender stops the daemon as well.
                 let _ = stopped.await;
             }));

@@ -1,97 +1,129 @@
-//! The inference thread: takes the cameras in turn, newest frame first, and hands every look to whoever publishes.
+//! The inference thread: lets the lanes look in turns, the one that has waited longest first.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::schedule::{Turn, due_first};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::Error;
+use super::lane::{Eye, Lane};
 use super::wake::Wake;
-use crate::capture::{Camera, Take};
-use crate::clock::{Clock, Moment};
-use crate::detector::{self, ClassThresholds, Detection, Detector, Timing};
-use crate::frame::{Frame, PixelFormat};
-use crate::geometry::Size;
-use crate::vision::{self, Mask, Prepared, Preprocessor, Tensor};
+use crate::clock::Clock;
+use crate::detector;
 
-/// One camera, as the inference thread sees it.
-pub struct Lane {
-    /// Delivers the frames.
-    pub camera: Arc<Camera>,
-    /// What counts as seen.
-    pub thresholds: ClassThresholds,
-    /// What nobody shall see.
-    pub mask: Mask,
-    /// No more looks a second than this.
-    pub max_fps: f32,
+/// The longest that the thread sleeps: time is to pass for the lanes too.
+const NAP: Duration = Duration::from_secs(1);
+
+/// The running thread.
+pub struct Inference {
+    wake: Arc<Wake>,
+    clock: Arc<dyn Clock>,
+    /// When it last began another round, in milliseconds of the monotonic clock.
+    pulse: Arc<AtomicU64>,
+    /// What became of it, once.
+    ended: oneshot::Receiver<Result<(), detector::Error>>,
+    /// Resolves when the lanes, and with them the cameras, are closed.
+    closed: oneshot::Receiver<()>,
 }
 
-/// One look at one frame.
-pub struct Look<'a> {
-    /// Index of the lane.
-    pub lane: usize,
-    /// The frame.
-    pub frame: &'a Frame,
-    /// When its turn began.
-    pub begun: Moment,
-    /// What came of it.
-    pub outcome: Result<Seen<'a>, vision::Error>,
-}
+impl Inference {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system has no more threads.
+    pub fn start(
+        lanes: Vec<Lane>,
+        eye: Eye,
+        clock: Arc<dyn Clock>,
+        wake: Arc<Wake>,
+    ) -> std::io::Result<Inference> {
+        let (say_ended, ended) = oneshot::channel();
+        let (say_closed, closed) = oneshot::channel();
+        let pulse = Arc::new(AtomicU64::new(milliseconds(clock.now().monotonic)));
+        let inference =
+            Inference { wake: Arc::clone(&wake), clock: Arc::clone(&clock), pulse, ended, closed };
+        let pulse = Arc::clone(&inference.pulse);
+        std::thread::Builder::new().name("inference".to_owned()).spawn(move || {
+            let (mut lanes, mut eye) = (lanes, eye);
+            let result = run(&mut lanes, &mut eye, clock.as_ref(), &wake, &pulse);
+            // The daemon may have gone already; then nobody has to be told.
+            let _ = say_ended.send(result);
+            lanes.iter().for_each(Lane::ask_to_stop);
+            drop(lanes);
+            let _ = say_closed.send(());
+        })?;
+        Ok(inference)
+    }
 
-/// What was seen in a frame.
-pub struct Seen<'a> {
-    /// How the frame became a tensor, and how long that took.
-    pub prepared: Prepared,
-    /// How long the model took.
-    pub timing: Timing,
-    /// The detections, boxes in pixels of the frame, the surest first.
-    pub detections: &'a [Detection],
+    /// Waits until the thread ends by itself, which it never should, and says why.
+    pub async fn failed(&mut self) -> Error {
+        match (&mut self.ended).await {
+            Ok(Err(error)) => Error::Inference(error.to_string()),
+            Ok(Ok(())) | Err(_) => Error::Inference("its thread ended unexpectedly".to_owned()),
+        }
+    }
+
+    /// How long ago it began its latest round; a round is one look at most.
+    pub fn silent_for(&self) -> Duration {
+        let now = milliseconds(self.clock.now().monotonic);
+        Duration::from_millis(now.saturating_sub(self.pulse.load(Ordering::Relaxed)))
+    }
+
+    /// Asks it to stop, and waits for the look in progress, at most `within`. True: no lane says anything any more.
+    pub async fn stop(&mut self, within: Duration) -> bool {
+        self.wake.stop();
+        self.ended.is_terminated() || timeout(within, &mut self.ended).await.is_ok()
+    }
+
+    /// Waits until the cameras are closed, at most `within`.
+    pub async fn closed(self, within: Duration) -> bool {
+        timeout(within, self.closed).await.is_ok()
+    }
 }
 
 /// Looks until `wake` says stop.
-///
-/// A frame that can't be decoded is a [`Look`] with an error: the camera's trouble, counted by whoever listens.
-///
-/// # Errors
-/// When the model itself fails: nothing that is published from then on could be trusted.
-pub fn run(
+fn run(
     lanes: &mut [Lane],
-    detector: &mut Detector,
+    eye: &mut Eye,
     clock: &dyn Clock,
     wake: &Wake,
-    mut on_look: impl FnMut(&Look<'_>),
+    pulse: &AtomicU64,
 ) -> Result<(), detector::Error> {
-    let size = detector.contract().size;
-    let mut tensor = Tensor::new(size);
-    // One a camera: each keeps what it has worked out for its camera's size.
-    let mut preprocessors: Vec<Preprocessor> = lanes.iter().map(|_| Preprocessor::new(size)).collect();
-    let mut turns: Vec<Turn> = lanes.iter().map(|lane| Turn::new(lane.max_fps)).collect();
-    let mut frames: Vec<Frame> =
-        lanes.iter().map(|_| Frame::packed(PixelFormat::Grey, Size::default(), clock.now())).collect();
-    let (mut order, mut detections) = (Vec::with_capacity(lanes.len()), Vec::new());
     while !wake.stopping() {
-        let begun = clock.now();
-        due_first(&turns, begun.monotonic, &mut order);
-        let Some(&lane) = order.iter().find(|&&i| lanes[i].camera.take(&mut frames[i]) == Take::Frame) else {
-            wake.sleep(until_next(&turns, begun.monotonic));
-            continue;
-        };
-        turns[lane].taken(begun.monotonic);
-        let frame = &frames[lane];
-        let outcome = match preprocessors[lane].prepare(frame, &mut tensor) {
-            Ok(prepared) => {
-                lanes[lane].mask.apply(&mut tensor, &prepared.letterbox);
-                let thresholds = &lanes[lane].thresholds;
-                let timing = detector.detect(&tensor, &prepared.letterbox, thresholds, &mut detections)?;
-                Ok(Seen { prepared, timing, detections: &detections })
-            }
-            Err(error) => Err(error),
-        };
-        on_look(&Look { lane, frame, begun, outcome });
+        let now = clock.now().monotonic;
+        pulse.store(milliseconds(now), Ordering::Relaxed);
+        lanes.iter_mut().for_each(|lane| lane.tick(now));
+        lanes.sort_unstable_by_key(Lane::due);
+        if !look_once(lanes, eye, clock, now)? {
+            wake.sleep(until_next(lanes, now));
+        }
     }
     Ok(())
 }
 
+/// Lets the first of the lanes that are due, and has a frame, look at it; `false`: none had one.
+fn look_once(
+    lanes: &mut [Lane],
+    eye: &mut Eye,
+    clock: &dyn Clock,
+    now: Duration,
+) -> Result<bool, detector::Error> {
+    for lane in lanes.iter_mut().take_while(|lane| lane.due() <= now) {
+        if lane.look(eye, clock)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// How long nothing can be due: until the next turn, or, where turns wait for frames, until somebody rings.
-fn until_next(turns: &[Turn], now: Duration) -> Duration {
-    let next = turns.iter().map(Turn::due).filter(|&due| due > now).min();
-    next.map_or(Duration::from_secs(1), |due| (due - now).min(Duration::from_secs(1)))
+fn until_next(lanes: &[Lane], now: Duration) -> Duration {
+    let next = lanes.iter().map(Lane::due).filter(|&due| due > now).min();
+    next.map_or(NAP, |due| (due - now).min(NAP))
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

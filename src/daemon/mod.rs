@@ -1,47 +1,36 @@
-//! Wires the rooms into a running system: loads the model, starts cameras, inference and the broker's client, reports,
-//! and takes everything down in order.
+//! Wires the rooms into a running [`System`], supervises it, and takes it down in order.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use log::{info, warn};
-use tokio::sync::oneshot;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::capture::Camera;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::detector::{self, ClassThresholds, Detector, UnknownLabel};
-use crate::mqtt::stdout::Lines;
-use crate::mqtt::{self, Client, Message, Publisher, Sink, Topics};
-use crate::vision::Mask;
+use crate::detector::{self, UnknownLabel};
+use crate::mqtt;
 
 mod background;
+mod broker;
+pub mod figures;
+pub mod histogram;
 pub mod host;
-pub mod inference;
+mod inference;
+mod lane;
 pub mod logging;
 mod notify;
-mod report;
-pub mod schedule;
-mod tally;
+mod system;
 mod wake;
-pub mod window;
 
 pub use background::{Background, runtime};
+pub use system::{Refused, System, load_model};
 
-use inference::Lane;
-use report::Reporter;
-use wake::Wake;
-
-/// How often the cameras' health is looked at.
-const HEALTH_EVERY: Duration = Duration::from_millis(250);
-/// How long a clean stop may take to tell the broker.
-const CLOSE_WITHIN: Duration = Duration::from_secs(5);
-
-/// How many lines wait for a slow reader of standard output.
-const QUEUED_LINES: usize = 1024;
+/// How often it is looked whether everything lives, where no service manager says how often it wants to hear of it.
+const PULSE_EVERY: Duration = Duration::from_secs(10);
 
 /// Why the daemon could not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +52,7 @@ pub enum Error {
     /// A thread or a signal handler could not be set up.
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
-    /// The inference thread ended by itself.
+    /// The inference thread ended by itself, or hangs.
     #[error("the inference stopped: {0}")]
     Inference(String),
 }
@@ -83,156 +72,55 @@ impl Error {
     }
 }
 
-/// Where messages go.
-enum Broker {
-    Client(Client),
-    Stdout(Arc<Lines>),
-}
-
-impl Broker {
-    fn publisher(&self) -> Publisher {
-        match self {
-            Broker::Client(client) => client.publisher(),
-            Broker::Stdout(lines) => Publisher::new(Arc::clone(lines) as Arc<dyn Sink>),
-        }
-    }
-
-    /// Says `offline` and disconnects; whether the broker was told in time.
-    async fn close(self, status_topic: String) -> bool {
-        match self {
-            Broker::Client(client) => client.close(CLOSE_WITHIN).await,
-            Broker::Stdout(lines) => {
-                lines.publish(Message::state(status_topic, "offline"));
-                lines.close();
-                true
-            }
-        }
-    }
-}
-
-/// The model, and every camera's thresholds resolved for it: what only the model's file can tell of a configuration.
-///
-/// # Errors
-/// When the model can't be loaded, or a camera has a threshold for a label that it lacks.
-pub fn model(config: &Config) -> Result<(Detector, Vec<ClassThresholds>), Error> {
-    let detector = Detector::load(&config.model)?;
-    let thresholds = config.cameras.iter().map(|camera| {
-        let resolved = camera.thresholds.resolve(&detector.contract().names);
-        resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })
-    });
-    let thresholds = thresholds.collect::<Result<_, _>>()?;
-    Ok((detector, thresholds))
-}
-
-/// Runs until `shutdown` completes, then stops cleanly: cameras closed, `offline` published, disconnected.
+/// Runs until `shutdown` completes, then stops cleanly: no more looks, `offline` published, cameras closed. Each of the
+/// `configurations` that comes meanwhile is taken over or refused.
 ///
 /// # Errors
 /// When the model can't be loaded or a label is unknown to it, when the client's options can't be used (a password
 /// file that can't be read, say), or when inference fails. A camera or a broker that is away is no error: it is retried.
-pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (mut detector, thresholds) = model(&config)?;
-    info!("model {}: {}", config.model.path.display(), describe(&detector));
-
-    let prefix = config.mqtt.as_ref().map_or("vigie", |options| options.prefix.as_str());
-    let topics = Topics::new(prefix, &config.device)?;
-    let broker = match config.mqtt.clone() {
-        Some(options) => {
-            info!("broker {}:{}", options.host, options.port);
-            Broker::Client(Client::spawn(options, topics.status())?)
-        }
-        None => {
-            let lines = Lines::to_stdout(QUEUED_LINES);
-            lines.publish(Message::state(topics.status(), "online"));
-            Broker::Stdout(Arc::new(lines))
-        }
+pub async fn run(
+    config: Config,
+    mut configurations: mpsc::Receiver<Config>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let mut shutdown = pin!(shutdown);
+    let (mut stats, cameras) = (every(config.stats_interval), config.cameras.len());
+    let mut system = tokio::select! {
+        system = System::start(config, Arc::new(SystemClock)) => system?,
+        () = &mut shutdown => return Ok(()),
     };
-
-    let wake = Arc::new(Wake::default());
-    let size = detector.contract().size;
-    let lanes = config.cameras.iter().zip(thresholds).map(|(camera, thresholds)| {
-        let ring = Arc::clone(&wake);
-        let thread = Camera::spawn(
-            &camera.name,
-            camera.source.clone(),
-            camera.request.clone(),
-            size,
-            Arc::clone(&clock),
-            Arc::new(move || ring.ring()),
-        );
-        Lane {
-            camera: Arc::new(thread),
-            thresholds,
-            mask: Mask::new(camera.privacy_masks.clone()),
-            max_fps: camera.max_fps,
-        }
-    });
-    let mut lanes: Vec<Lane> = lanes.collect();
-    let cameras: Vec<Arc<Camera>> = lanes.iter().map(|lane| Arc::clone(&lane.camera)).collect();
-    let reporter = Arc::new(Reporter::new(
-        &config,
-        &topics,
-        broker.publisher(),
-        detector.contract(),
-        cameras,
-        clock.now(),
-    )?);
-
-    let (ended, mut inference_ended) = oneshot::channel();
-    let inference: JoinHandle<()> = {
-        let (wake, reporter, clock) = (Arc::clone(&wake), Arc::clone(&reporter), Arc::clone(&clock));
-        std::thread::Builder::new().name("inference".to_owned()).spawn(move || {
-            let result = inference::run(&mut lanes, &mut detector, clock.as_ref(), &wake, |look| {
-                reporter.look(look, clock.as_ref());
-            });
-            // The daemon may have gone already; then nobody has to be told.
-            let _ = ended.send(result);
-        })?
-    };
-
-    notify::ready(&format!("watching {} camera(s)", config.cameras.len()));
-    let mut health = tokio::time::interval(HEALTH_EVERY);
-    let mut stats = tokio::time::interval(config.stats_interval);
-    health.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    stats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    notify::ready(&format!("watching {cameras} camera(s)"));
+    let patience = notify::watchdog_interval();
+    let mut pulse = every(patience.map_or(PULSE_EVERY, |patience| patience / 3));
     stats.reset();
-    let mut shutdown = std::pin::pin!(shutdown);
     let result = loop {
         tokio::select! {
             () = &mut shutdown => break Ok(()),
-            ended = &mut inference_ended => break Err(match ended {
-                Ok(Err(error)) => Error::Inference(error.to_string()),
-                Ok(Ok(())) | Err(_) => Error::Inference("its thread ended unexpectedly".to_owned()),
-            }),
-            _ = health.tick() => reporter.health(),
-            _ = stats.tick() => notify::status(&reporter.stats(clock.now())),
+            failure = system.failed() => break Err(failure),
+            Some(config) = configurations.recv() => apply(&mut system, &config),
+            _ = stats.tick() => notify::status(&system.report()),
+            _ = pulse.tick() => match system.is_alive(patience.unwrap_or(PULSE_EVERY)) {
+                Ok(true) => notify::alive(),
+                Ok(false) => warn!("inference has not come round for a while"),
+                Err(failure) => break Err(failure),
+            },
         }
     };
-
     notify::stopping();
-    info!("stopping");
-    wake.stop();
-    // Joining waits for the look in progress; that blocks, so not on the runtime's thread.
-    let joined = tokio::task::spawn_blocking(move || inference.join()).await;
-    if !matches!(joined, Ok(Ok(()))) {
-        warn!("the inference thread had panicked");
-    }
-    reporter.offline();
-    drop(reporter);
-    if !broker.close(topics.status()).await {
-        warn!("the broker could not be told in time; it will publish the last will");
-    }
-    info!("stopped");
+    system.stop().await;
     result
 }
 
-fn describe(detector: &Detector) -> String {
-    let contract = detector.contract();
-    format!(
-        "{} classes, {}, {} thread(s), {}",
-        contract.names.len(),
-        contract.size,
-        detector.threads(),
-        detector.kernels()
-    )
+fn apply(system: &mut System, config: &Config) {
+    match system.apply(config) {
+        Ok(()) => info!("the configuration was read again: nothing changed"),
+        Err(refused) => warn!("the configuration was {refused}"),
+    }
+}
+
+/// Ticks that are not made up for when one was late.
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }

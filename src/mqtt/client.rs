@@ -1,5 +1,5 @@
-//! The client's task: connects, feeds rumqttc from the queue, and comes back after every loss. Only this file names
-//! rumqttc.
+//! The client's task: connects, feeds rumqttc from the queue, and comes back after every loss. Only this file and
+//! its folder name rumqttc.
 //!
 //! Each session gets a fresh rumqttc event loop with a clean session: what is unacknowledged lives in our own queue and
 //! is sent again from there, in order. The poll future is never cancelled within a session (rumqttc could lose a packet
@@ -10,10 +10,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
-    Packet, QoS, StateError, TlsConfiguration, TlsError, Transport,
+    AsyncClient, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, QoS, TlsConfiguration, Transport,
 };
 use tokio::select;
 use tokio::sync::watch;
@@ -25,9 +23,15 @@ use super::error::Error;
 use super::message::{Message, Qos};
 use super::outbox::Outbox;
 use super::publisher::Publisher;
-use super::queue::{Queue, Token};
-use super::trouble::{Kind, Reporter, Trouble, from_io};
+use super::queue::{Bounds, Queue, Token};
+use super::trouble::{Kind, Reporter, Trouble};
 use super::{MAX_PAYLOAD, Options, tls};
+
+mod judge;
+mod supervise;
+
+use judge::judge;
+use supervise::supervise;
 
 /// Requests that rumqttc may hold before they are on the wire: enough to batch, too few to age.
 const CHANNEL: usize = 16;
@@ -51,6 +55,8 @@ pub struct Tuning {
     pub ack_timeout: Duration,
     /// A session that held for so long was a good one: the next pause is the first again.
     pub stable_after: Duration,
+    /// How long to wait before a client that panicked is started anew.
+    pub after_panic: Duration,
 }
 
 impl Default for Tuning {
@@ -61,6 +67,7 @@ impl Default for Tuning {
             connect_timeout: Duration::from_secs(15),
             ack_timeout: Duration::from_secs(60),
             stable_after: Duration::from_secs(90),
+            after_panic: Duration::from_secs(10),
         }
     }
 }
@@ -85,18 +92,27 @@ impl Client {
         if let Some(secret) = options.password.as_ref().filter(|s| s.is_world_readable()) {
             log::warn!("the mqtt password in {secret:?} may be read by every user (chmod o-r it)");
         }
-        let mut queue = Queue::new(options.queue_messages, options.queue_bytes, MAX_PAYLOAD);
-        queue.push(Message::state(status_topic.as_str(), "online"));
+        let bounds = Bounds {
+            messages: options.queue_messages,
+            bytes: options.queue_bytes,
+            picture_bytes: MAX_PAYLOAD,
+            payload: MAX_PAYLOAD,
+        };
+        let queue = Queue::new(bounds, Message::state(status_topic.as_str(), "online"));
         let outbox = Arc::new(Outbox::new(queue));
         let (stop, stopped) = watch::channel(None);
         let broker = format!("{}:{}", options.host, options.port);
         let task = Task { options, status_topic, tuning, broker, outbox: Arc::clone(&outbox), stop: stopped };
-        Ok(Client { outbox, stop, task: tokio::spawn(task.run()) })
+        let pause = task.tuning.after_panic;
+        let task = Arc::new(task);
+        let run = move || tokio::spawn(Arc::clone(&task).run());
+        let supervised = supervise(Arc::clone(&outbox), pause, run);
+        Ok(Client { outbox, stop, task: tokio::spawn(supervised) })
     }
 
     /// A handle for those who have something to say.
     pub fn publisher(&self) -> Publisher {
-        Publisher::new(self.outbox.clone())
+        Arc::clone(&self.outbox) as Publisher
     }
 
     /// Sends what waits, then `offline`, waits for the acknowledgement and disconnects; all within `deadline`. True:
@@ -172,7 +188,7 @@ enum End {
 }
 
 impl Task {
-    async fn run(self) -> bool {
+    async fn run(self: Arc<Task>) -> bool {
         let mut stop = self.stop.clone();
         let mut backoff = Backoff::new(self.tuning.first_pause, self.tuning.longest_pause);
         let mut reporter = Reporter::default();
@@ -230,7 +246,7 @@ impl Task {
         let mut flight =
             Flight { handed: VecDeque::new(), unacked: HashMap::new(), progress: Instant::now() };
         let end = self.serve(session, &mut flight, stop, backoff, reporter).await;
-        let unwritten = flight.handed.iter().filter(|t| **t == Token::Sample).count();
+        let unwritten = flight.handed.iter().filter(|t| matches!(t, Token::Sample | Token::Picture)).count();
         let lost = self.outbox.disconnected(unwritten);
         if let Some(topic) = lost.given_up {
             let broker = &self.broker;
@@ -344,7 +360,7 @@ impl Task {
     fn feed(&self, client: &AsyncClient, flight: &mut Flight) {
         while flight.handed.len() < CHANNEL {
             let Some(out) = self.outbox.next() else { return };
-            let qos = match out.message.qos {
+            let qos = match out.message.qos() {
                 Qos::AtMostOnce => QoS::AtMostOnce,
                 Qos::AtLeastOnce => QoS::AtLeastOnce,
             };
@@ -363,7 +379,7 @@ impl Task {
     fn written(&self, flight: &mut Flight, packet_id: u16) {
         let Some(token) = flight.handed.pop_front() else { return };
         if packet_id == 0 {
-            self.outbox.sent(token);
+            self.outbox.acked(token);
             return;
         }
         if flight.unacked.is_empty() {
@@ -417,35 +433,4 @@ fn session_options(options: &Options, status_topic: &str) -> Result<MqttOptions,
         (None, None) => {}
     }
     Ok(mqtt)
-}
-
-/// What rumqttc's error means; `closed` is what a plain end of the connection is called at this point.
-fn judge(error: ConnectionError, closed: Kind) -> Trouble {
-    match error {
-        ConnectionError::Io(io)
-        | ConnectionError::MqttState(StateError::Io(io) | StateError::Deserialization(PacketError::Io(io))) => {
-            from_io(&io, closed)
-        }
-        ConnectionError::Tls(TlsError::Io(io)) => from_io(&io, Kind::Tls),
-        ConnectionError::Tls(other) => Trouble::new(Kind::Tls, other),
-        ConnectionError::MqttState(StateError::ConnectionAborted) => {
-            Trouble::new(closed, "the broker hung up")
-        }
-        ConnectionError::MqttState(StateError::AwaitPingResp) => {
-            Trouble::new(Kind::Silent, "no answer to a ping")
-        }
-        ConnectionError::NetworkTimeout => Trouble::new(Kind::Unreachable, "no answer in time"),
-        ConnectionError::FlushTimeout => Trouble::new(Kind::Silent, "the network takes no more data"),
-        ConnectionError::ConnectionRefused(code) => {
-            let kind = match code {
-                ConnectReturnCode::BadUserNamePassword => Kind::BadCredentials,
-                ConnectReturnCode::NotAuthorized => Kind::NotAuthorised,
-                ConnectReturnCode::BadClientId => Kind::ClientId,
-                ConnectReturnCode::ServiceUnavailable => Kind::Unavailable,
-                _ => Kind::Protocol,
-            };
-            Trouble::new(kind, format_args!("return code {code:?}"))
-        }
-        other => Trouble::new(Kind::Protocol, other),
-    }
 }

@@ -1,14 +1,17 @@
 //! Facts leave the house: topics, payloads, the client and the bounded queue in front of it.
 //!
-//! [`Publisher`] is what the other rooms hold: it never blocks. Behind it is a [`Sink`], either the [`client`] (the
-//! only file that names rumqttc) with its queue, or [`stdout`], where messages become JSON lines.
+//! A camera's [`Herald`] says its facts in every [`dialect`], which makes [`Message`]s of them, to a [`Publisher`], which
+//! never blocks. That is either the [`client`] (the only file that names rumqttc) with its queue, or [`stdout`], where
+//! messages become JSON lines.
 
 pub mod backoff;
 pub mod client;
+pub mod dialect;
 pub mod error;
+mod herald;
 pub mod message;
-pub mod messages;
 mod outbox;
+pub mod payload;
 pub mod publisher;
 mod queue;
 pub mod schema;
@@ -22,7 +25,9 @@ pub mod trouble;
 use std::time::Duration;
 
 pub use client::Client;
+pub use dialect::{Dialect, Native, Site};
 pub use error::Error;
+pub use herald::Herald;
 pub use message::{Class, Message, Qos};
 pub use publisher::{Publisher, Sink};
 pub use secret::Secret;

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::message::Message;
 use super::publisher::Sink;
-use super::queue::{Lost, Outgoing, Queue, Token};
+use super::queue::{Handout, Lost, Queue, Token};
 use super::stats::Stats;
 use super::trouble::Trouble;
 
@@ -39,13 +39,8 @@ impl Outbox {
         self.wake.notified().await;
     }
 
-    pub fn next(&self) -> Option<Outgoing> {
+    pub fn next(&self) -> Option<Handout> {
         self.inner().queue.next()
-    }
-
-    /// Written with QoS 0: that is all there will ever be to know.
-    pub fn sent(&self, token: Token) {
-        self.acked(token);
     }
 
     pub fn acked(&self, token: Token) {

@@ -2,8 +2,7 @@
 
 use schemars::{Schema, schema_for};
 
-use super::messages::Detections;
-use super::messages::stats::DeviceStats;
+use super::payload::{Detections, DeviceStats};
 
 /// A payload's name and the maker of its schema.
 pub type Entry = (&'static str, fn() -> Schema);

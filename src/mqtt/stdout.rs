@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -26,8 +27,14 @@ struct Line<'a> {
 /// Writes messages to a stream from a thread of its own, so that a reader that hangs holds up no camera.
 pub struct Lines {
     sender: Mutex<Option<SyncSender<Message>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<Writer>>,
     counters: Arc<Counters>,
+}
+
+/// The thread that writes, and its word that all is written.
+struct Writer {
+    thread: JoinHandle<()>,
+    done: Receiver<()>,
 }
 
 #[derive(Default)]
@@ -49,21 +56,35 @@ impl Lines {
         let (sender, receiver) = sync_channel(queue_messages.max(1));
         let counters = Arc::new(Counters::default());
         let theirs = Arc::clone(&counters);
-        let writer =
-            thread::Builder::new().name("stdout".into()).spawn(move || write_all(stream, &receiver, &theirs));
-        let writer = writer
+        let (say_done, done) = sync_channel(1);
+        let spawned = thread::Builder::new().name("stdout".into()).spawn(move || {
+            write_all(stream, &receiver, &theirs);
+            // Nobody has to wait for it.
+            let _ = say_done.send(());
+        });
+        let writer = spawned
+            .map(|thread| Writer { thread, done })
             .map_err(|e| log::error!("can't start the thread that writes to standard output: {e}"))
             .ok();
         Lines { sender: Mutex::new(Some(sender)), writer: Mutex::new(writer), counters }
     }
 
-    /// Writes what waits and ends the thread; later messages are counted as dropped.
-    pub fn close(&self) {
+    /// Writes what waits and ends the thread; later messages are counted as dropped. A reader that hangs is waited for
+    /// `within` that time; `false`: something was left unwritten.
+    pub fn close(&self, within: Duration) -> bool {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if writer.is_some_and(|w| w.join().is_err()) {
+        let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return true;
+        };
+        if writer.done.recv_timeout(within) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("standard output takes no more lines; what waits for it is lost");
+            return false;
+        }
+        let panicked = writer.thread.join().is_err();
+        if panicked {
             log::error!("the thread that writes to standard output panicked");
         }
+        !panicked
     }
 }
 
@@ -120,12 +141,14 @@ fn to_line(message: &Message) -> Vec<u8> {
     let text = std::str::from_utf8(&message.payload).ok();
     let payload = text.map(|t| serde_json::from_str(t).unwrap_or_else(|_| t.into()));
     let payload_bytes = payload.is_none().then_some(message.payload.len());
-    super::messages::to_json(&Line { topic: &message.topic, retain: message.retain, payload, payload_bytes })
+    super::payload::to_json(&Line { topic: &message.topic, retain: message.retain, payload, payload_bytes })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     #[derive(Clone, Default)]
     struct Shared(Arc<Mutex<Vec<u8>>>);
@@ -145,8 +168,8 @@ mod tests {
         let lines = Lines::to(written.clone(), 10);
         lines.publish(Message::state("v/d/status", "online"));
         lines.publish(Message::sample("v/d/c/detections", r#"{"seq":1}"#));
-        lines.publish(Message::sample("v/d/c/snapshot", vec![0xff, 0xd8]));
-        lines.close();
+        lines.publish(Message::picture("v/d/c/snapshot", vec![0xff, 0xd8], false));
+        assert!(lines.close(PATIENCE));
         lines.publish(Message::state("v/d/status", "late"));
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         assert_eq!(
@@ -176,9 +199,10 @@ mod tests {
             lines.publish(Message::event("v", "1"));
         }
         assert!(lines.stats().dropped.overflow >= 95, "{:?}", lines.stats());
+        let start = std::time::Instant::now();
+        assert!(!lines.close(Duration::from_millis(50)), "what waits was not written");
+        assert!(start.elapsed() < PATIENCE, "and nobody waited for ever");
         drop(release);
-        lines.close();
-        assert_eq!(lines.stats().published + lines.stats().dropped.overflow, 100);
     }
 
     #[test]
@@ -194,7 +218,7 @@ mod tests {
         }
         let lines = Lines::to(Gone, 4);
         lines.publish(Message::event("v", "1"));
-        lines.close();
+        assert!(lines.close(PATIENCE));
         assert_eq!(lines.stats().dropped.closing, 1);
     }
 }

@@ -1,6 +1,7 @@
 //! Every topic that is published, built in one place from validated levels.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::error::Error;
 
@@ -46,6 +47,37 @@ pub fn label_level(label: &str) -> Cow<'_, str> {
     }
 }
 
+/// A model's labels as levels, by class: no two of them are the same, though two labels may differ in nothing but a
+/// character that MQTT forbids. The later one gets a number then (`traffic_light_2`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelLevels(Vec<String>);
+
+impl LabelLevels {
+    /// For labels in the order of their classes.
+    pub fn new(labels: &[String]) -> LabelLevels {
+        let mut taken: HashSet<String> = HashSet::with_capacity(labels.len());
+        // Who can have the level that it would have alone gets it, wherever it stands.
+        let own: HashSet<Cow<'_, str>> = labels.iter().map(|label| label_level(label)).collect();
+        let levels = labels.iter().map(|label| {
+            let plain = label_level(label);
+            let mut level = plain.clone().into_owned();
+            let mut number = 1;
+            while taken.contains(&level) || (number > 1 && own.contains(level.as_str())) {
+                number += 1;
+                level = format!("{plain}_{number}");
+            }
+            taken.insert(level.clone());
+            level
+        });
+        LabelLevels(levels.collect())
+    }
+
+    /// The level of a class; that of a class without a name is `_`.
+    pub fn of(&self, class_id: u16) -> &str {
+        self.0.get(usize::from(class_id)).map_or("_", String::as_str)
+    }
+}
+
 /// The topics of a device: `PREFIX/DEVICE/…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
@@ -73,7 +105,12 @@ impl Topics {
     /// The topics of one camera.
     pub fn camera(&self, camera: &str) -> Result<CameraTopics, Error> {
         check_level(camera)?;
-        Ok(CameraTopics { base: format!("{}/{camera}", self.base) })
+        Ok(self.camera_checked(camera))
+    }
+
+    /// The topics of a camera whose name is known to be a level.
+    pub(super) fn camera_checked(&self, camera: &str) -> CameraTopics {
+        CameraTopics { base: format!("{}/{camera}", self.base) }
     }
 }
 
@@ -94,14 +131,14 @@ impl CameraTopics {
         format!("{}/detections", self.base)
     }
 
-    /// `…/LABEL/count`: how many of that label are seen, retained.
-    pub fn count(&self, label: &str) -> String {
-        format!("{}/{}/count", self.base, label_level(label))
+    /// `…/LABEL/count`: how many of that label are seen, retained. `level` is one of [`LabelLevels`].
+    pub fn count(&self, level: &str) -> String {
+        format!("{}/{level}/count", self.base)
     }
 
-    /// `…/LABEL/occupancy`: `ON` or `OFF`, retained.
-    pub fn occupancy(&self, label: &str) -> String {
-        format!("{}/{}/occupancy", self.base, label_level(label))
+    /// `…/LABEL/occupancy`: `ON` or `OFF`, retained. `level` is one of [`LabelLevels`].
+    pub fn occupancy(&self, level: &str) -> String {
+        format!("{}/{level}/occupancy", self.base)
     }
 }
 
@@ -118,7 +155,7 @@ mod tests {
         assert_eq!(front.status(), "vigie/porch/front/status");
         assert_eq!(front.detections(), "vigie/porch/front/detections");
         assert_eq!(front.count("person"), "vigie/porch/front/person/count");
-        assert_eq!(front.occupancy("traffic light"), "vigie/porch/front/traffic_light/occupancy");
+        assert_eq!(front.occupancy("traffic_light"), "vigie/porch/front/traffic_light/occupancy");
         assert_eq!(Topics::new("home/vigie", "porch").unwrap().status(), "home/vigie/porch/status");
     }
 
@@ -140,7 +177,24 @@ mod tests {
         assert!(check_level(&"x".repeat(129)).unwrap_err().to_string().contains("longer"));
     }
 
+    #[test]
+    fn labels_that_would_share_a_topic_do_not() {
+        let levels =
+            |labels: &[&str]| LabelLevels::new(&labels.iter().map(|&l| l.to_owned()).collect::<Vec<_>>()).0;
+        assert_eq!(levels(&["traffic light", "car"]), ["traffic_light", "car"]);
+        assert_eq!(levels(&["a b", "a_b", "a/b", "a_b_2"]), ["a_b", "a_b_3", "a_b_4", "a_b_2"]);
+        assert_eq!(levels(&["", "_"]), ["_", "__2"]);
+    }
+
     proptest::proptest! {
+        #[test]
+        fn levels_are_valid_and_differ(labels in proptest::collection::vec("[ab_/ 2]{0,4}", 0..30)) {
+            let levels = LabelLevels::new(&labels).0;
+            let unlike: HashSet<&String> = levels.iter().collect();
+            proptest::prop_assert_eq!(unlike.len(), labels.len());
+            proptest::prop_assert!(levels.iter().all(|level| check_level(level).is_ok()));
+        }
+
         #[test]
         fn any_label_makes_a_valid_level(label in ".{0,40}") {
             proptest::prop_assert!(check_level(&label_level(&label)).is_ok() || label.len() > MAX_LEVEL);

@@ -41,6 +41,8 @@ pub enum Kind {
     Silent,
     /// Another client takes the connection again and again.
     TakenOver,
+    /// The client panicked.
+    Bug,
 }
 
 /// What went wrong, towards which broker.
@@ -83,6 +85,7 @@ impl Trouble {
             Kind::Lost => "it will be tried again",
             Kind::Silent => "the network or the broker hangs; it will be tried again",
             Kind::TakenOver => "give every device its own client_id in [mqtt]",
+            Kind::Bug => "please report it with the log; it starts anew by itself",
         }
     }
 }
@@ -106,6 +109,7 @@ impl fmt::Display for Trouble {
             Kind::Lost => "connection lost",
             Kind::Silent => "the broker does not answer",
             Kind::TakenOver => "another client is using this client id",
+            Kind::Bug => "the client panicked",
         };
         match self.detail.as_str() {
             "" => write!(f, "{what} ({})", self.hint()),

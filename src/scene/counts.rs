@@ -1,59 +1,69 @@
-//! How many objects of each class a camera sees, told only when it changes.
+//! How many objects of each class a camera sees, told only when it changes, and never on the word of one frame.
 
 use std::time::Duration;
 
+use super::Fact;
 use crate::detector::Detection;
 
-/// A class whose count changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Index into the model's names.
-    pub class_id: u16,
-    /// How many there are now.
-    pub count: u32,
-    /// How many there were.
-    pub before: u32,
-}
-
-impl Change {
-    /// Whether the class came (`Some(true)`) or went (`Some(false)`), or only its number changed.
-    pub fn occupancy(&self) -> Option<bool> {
-        (self.count.min(1) != self.before.min(1)).then_some(self.count > 0)
-    }
-}
+/// So many looks must agree that there are fewer, however long they take: at one look in ten seconds a single miss would
+/// otherwise outlast any hold.
+const LOOKS: u32 = 3;
 
 /// The counts of one camera.
 ///
-/// More objects count at once. Fewer count only when no frame of the last `hold` showed more, so that an object that
-/// the model misses in one frame does not flicker; then the count falls to the most that was seen in that time.
+/// More objects count at once. Fewer count when no look of the last `hold` showed more, and at least three looks
+/// agreed; then the count falls to the most that was seen in that time.
+///
+/// After a start nothing is told until the camera has been looked at for `hold`; then everything is told once, so that a
+/// restart with a person in view is no arrival.
 #[derive(Clone, Debug)]
 pub struct Counts {
     hold: Duration,
     classes: Vec<Class>,
-    changes: Vec<Change>,
+    telling: Telling,
+}
+
+/// Whether subscribers were told what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Telling {
+    /// There was no look yet, or none since the camera was lost.
+    NotLooked,
+    /// Looking since then, and nothing told yet.
+    LookingSince(Duration),
+    /// All was told; from now on, what changes.
+    Changes,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Class {
-    /// What was told.
-    shown: u32,
-    /// What this frame shows.
+    /// How many there are.
+    count: u32,
+    /// What this look shows.
     seen: u32,
-    /// When `shown` was last reached.
-    reached: Duration,
-    /// The most that was seen since then.
+    /// What there were fewer of, as long as there were fewer in every look.
+    fewer: Option<Fewer>,
+}
+
+/// A run of looks that all showed fewer than the count.
+#[derive(Clone, Copy, Debug)]
+struct Fewer {
+    /// The last look that showed the count, or the first one after a loss.
+    since: Duration,
+    /// How many looks it is long.
+    looks: u32,
+    /// The most that any of them showed.
     most: u32,
 }
 
 impl Counts {
-    /// For a model of that many classes, all of them unseen.
+    /// For a model of that many classes, nothing known of any of them.
     pub fn new(classes: usize, hold: Duration) -> Counts {
-        Counts { hold, classes: vec![Class::default(); classes], changes: Vec::with_capacity(classes) }
+        Counts { hold, classes: vec![Class::default(); classes], telling: Telling::NotLooked }
     }
 
-    /// Takes in a frame's detections, captured at `at` on the monotonic clock; returns what changed by it. Allocates
-    /// nothing. Classes that the model does not have are ignored.
-    pub fn update(&mut self, at: Duration, detections: &[Detection]) -> &[Change] {
+    /// Takes in a look's detections, captured at `at` on the monotonic clock. Classes that the model does not have are
+    /// ignored.
+    pub fn look(&mut self, at: Duration, detections: &[Detection], facts: &mut Vec<Fact>) {
         for class in &mut self.classes {
             class.seen = 0;
         }
@@ -62,42 +72,73 @@ impl Counts {
                 class.seen += 1;
             }
         }
-        self.changes.clear();
-        for (id, class) in self.classes.iter_mut().enumerate() {
-            let before = class.shown;
-            if class.seen >= class.shown {
-                *class = Class { shown: class.seen, seen: class.seen, reached: at, most: 0 };
-            } else {
-                class.most = class.most.max(class.seen);
-                if at.saturating_sub(class.reached) >= self.hold {
-                    *class = Class { shown: class.most, seen: class.seen, reached: at, most: class.seen };
-                }
-            }
-            if class.shown != before {
-                // Detections carry 16 bits, so that no class beyond them is ever counted.
-                let class_id = u16::try_from(id).unwrap_or(u16::MAX);
-                self.changes.push(Change { class_id, count: class.shown, before });
+        if self.telling == Telling::NotLooked {
+            self.telling = Telling::LookingSince(at);
+        }
+        let telling = self.telling == Telling::Changes;
+        for (class_id, class) in (0u16..).zip(&mut self.classes) {
+            let before = class.count;
+            class.look(at, self.hold);
+            if telling && class.count != before {
+                class.tell(class_id, Some(before), facts);
             }
         }
-        &self.changes
+        self.tick(at, facts);
     }
 
-    /// The camera is away, so that nothing is seen any more; returns what changed by it.
-    pub fn clear(&mut self) -> &[Change] {
-        self.changes.clear();
-        for (id, class) in self.classes.iter_mut().enumerate() {
-            if class.shown > 0 {
-                let class_id = u16::try_from(id).unwrap_or(u16::MAX);
-                self.changes.push(Change { class_id, count: 0, before: class.shown });
-            }
-            *class = Class::default();
+    /// The camera is away. The counts stay: they are old, not wrong. Time that nobody looked counts for nothing.
+    pub fn lost(&mut self) {
+        for class in &mut self.classes {
+            class.fewer = None;
         }
-        &self.changes
+        if self.telling != Telling::Changes {
+            self.telling = Telling::NotLooked;
+        }
     }
 
-    /// How many of a class there are now.
-    pub fn count(&self, class_id: u16) -> u32 {
-        self.classes.get(usize::from(class_id)).map_or(0, |c| c.shown)
+    /// Tells everything once when the camera has been looked at for long enough.
+    pub fn tick(&mut self, now: Duration, facts: &mut Vec<Fact>) {
+        let Telling::LookingSince(first) = self.telling else { return };
+        if now.saturating_sub(first) < self.hold {
+            return;
+        }
+        self.telling = Telling::Changes;
+        for (class_id, class) in (0u16..).zip(&self.classes) {
+            class.tell(class_id, None, facts);
+        }
+    }
+}
+
+impl Class {
+    fn look(&mut self, at: Duration, hold: Duration) {
+        if self.seen >= self.count {
+            *self = Class {
+                count: self.seen,
+                seen: self.seen,
+                fewer: Some(Fewer { since: at, looks: 0, most: 0 }),
+            };
+            return;
+        }
+        let fewer = self.fewer.get_or_insert(Fewer { since: at, looks: 0, most: 0 });
+        fewer.looks += 1;
+        fewer.most = fewer.most.max(self.seen);
+        if fewer.looks >= LOOKS && at.saturating_sub(fewer.since) >= hold {
+            let most = fewer.most;
+            *self = Class {
+                count: most,
+                seen: self.seen,
+                fewer: Some(Fewer { since: at, looks: 0, most: self.seen }),
+            };
+        }
+    }
+
+    /// Says how many there are, and whether there are any unless that was said `before`.
+    fn tell(&self, class_id: u16, before: Option<u32>, facts: &mut Vec<Fact>) {
+        facts.push(Fact::Count { class_id, count: self.count });
+        let occupied = self.count > 0;
+        if before.is_none_or(|before| (before > 0) != occupied) {
+            facts.push(Fact::Occupancy { class_id, occupied });
+        }
     }
 }
 
@@ -116,58 +157,129 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    fn count(class_id: u16, count: u32) -> Fact {
+        Fact::Count { class_id, count }
+    }
+
+    fn occupancy(class_id: u16, occupied: bool) -> Fact {
+        Fact::Occupancy { class_id, occupied }
+    }
+
+    /// What a look says.
+    fn look(counts: &mut Counts, ms: u64, class_ids: &[u16]) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        counts.look(at(ms), &seen(class_ids), &mut facts);
+        facts
+    }
+
+    /// Counts of a camera that was looked at, and saw nothing, until 10 s.
+    fn settled(classes: usize, hold: Duration) -> Counts {
+        let mut counts = Counts::new(classes, hold);
+        counts.look(at(10_000) - hold, &[], &mut Vec::new());
+        assert_eq!(look(&mut counts, 10_000, &[]).len(), 2 * classes, "everything was told");
+        counts
+    }
+
     #[test]
     fn only_changes_are_told() {
-        let mut counts = Counts::new(3, HOLD);
-        assert_eq!(counts.update(at(0), &[]), []);
-        assert_eq!(counts.update(at(100), &seen(&[1, 1])), [Change { class_id: 1, count: 2, before: 0 }]);
-        assert_eq!(counts.update(at(200), &seen(&[1, 1])), []);
-        let changes = counts.update(at(300), &seen(&[0, 1, 1, 1])).to_vec();
-        let one = Change { class_id: 0, count: 1, before: 0 };
-        assert_eq!(changes, [one, Change { class_id: 1, count: 3, before: 2 }]);
-        assert_eq!(changes.iter().map(Change::occupancy).collect::<Vec<_>>(), [Some(true), None]);
+        let mut counts = settled(3, HOLD);
+        assert_eq!(look(&mut counts, 10_100, &[]), []);
+        assert_eq!(look(&mut counts, 10_200, &[1, 1]), [count(1, 2), occupancy(1, true)]);
+        assert_eq!(look(&mut counts, 10_300, &[1, 1]), []);
+        assert_eq!(look(&mut counts, 10_400, &[0, 1, 1, 1]), [count(0, 1), occupancy(0, true), count(1, 3)]);
     }
 
     #[test]
     fn a_missed_frame_does_not_flicker() {
-        let mut counts = Counts::new(1, HOLD);
-        counts.update(at(0), &seen(&[0, 0]));
-        for ms in (200..5000).step_by(200) {
-            let now = if ms % 400 == 0 { seen(&[0, 0]) } else { seen(&[]) };
-            assert_eq!(counts.update(at(ms), &now), [], "at {ms} ms");
+        let mut counts = settled(1, HOLD);
+        look(&mut counts, 10_100, &[0, 0]);
+        for ms in (10_200..15_000).step_by(200) {
+            let now: &[u16] = if ms % 400 == 0 { &[0, 0] } else { &[] };
+            assert_eq!(look(&mut counts, ms, now), [], "at {ms} ms");
         }
     }
 
     #[test]
-    fn what_goes_is_told_after_the_hold() {
-        let mut counts = Counts::new(1, HOLD);
-        counts.update(at(0), &seen(&[0, 0]));
-        counts.update(at(500), &seen(&[0]));
-        assert_eq!(counts.update(at(999), &[]), []);
-        assert_eq!(
-            counts.update(at(1000), &[]),
-            [Change { class_id: 0, count: 1, before: 2 }],
-            "one was seen lately"
-        );
-        assert_eq!(counts.update(at(1999), &[]), []);
-        let gone = counts.update(at(2000), &[]).to_vec();
-        assert_eq!(gone, [Change { class_id: 0, count: 0, before: 1 }]);
-        assert_eq!(gone[0].occupancy(), Some(false));
+    fn one_miss_switches_nothing_off_however_seldom_the_looks() {
+        let mut counts = settled(1, HOLD);
+        look(&mut counts, 20_000, &[0]);
+        assert_eq!(look(&mut counts, 22_500, &[]), [], "one look, longer ago than the hold");
+        assert_eq!(look(&mut counts, 25_000, &[]), [], "two");
+        assert_eq!(look(&mut counts, 27_500, &[0]), [], "it was there all the time");
+        assert_eq!(look(&mut counts, 30_000, &[]), []);
+        assert_eq!(look(&mut counts, 32_500, &[]), []);
+        assert_eq!(look(&mut counts, 35_000, &[]), [count(0, 0), occupancy(0, false)], "three looks agree");
     }
 
     #[test]
-    fn a_camera_that_is_away_sees_nothing() {
+    fn what_goes_is_told_after_the_hold() {
+        let mut counts = settled(1, HOLD);
+        look(&mut counts, 20_000, &[0, 0]);
+        for ms in (20_100..21_000).step_by(100) {
+            assert_eq!(look(&mut counts, ms, if ms == 20_500 { &[0] } else { &[] }), [], "at {ms} ms");
+        }
+        assert_eq!(look(&mut counts, 21_000, &[]), [count(0, 1)], "one was seen lately");
+        for ms in (21_100..22_000).step_by(100) {
+            assert_eq!(look(&mut counts, ms, &[]), [], "at {ms} ms");
+        }
+        assert_eq!(look(&mut counts, 22_000, &[]), [count(0, 0), occupancy(0, false)]);
+    }
+
+    #[test]
+    fn after_a_start_everything_is_told_once_and_not_before_the_hold() {
         let mut counts = Counts::new(2, HOLD);
-        counts.update(at(0), &seen(&[1]));
-        assert_eq!(counts.clear(), [Change { class_id: 1, count: 0, before: 1 }]);
-        assert_eq!(counts.clear(), []);
-        assert_eq!(counts.update(at(1), &seen(&[1])).len(), 1, "and sees again at once");
+        assert_eq!(look(&mut counts, 0, &[1]), []);
+        assert_eq!(look(&mut counts, 500, &[1]), []);
+        let all = [count(0, 0), occupancy(0, false), count(1, 1), occupancy(1, true)];
+        assert_eq!(look(&mut counts, 1000, &[]), all, "one miss is no leaving at the start either");
+        assert_eq!(look(&mut counts, 1100, &[1]), []);
+    }
+
+    #[test]
+    fn time_tells_too_when_looks_are_few() {
+        let mut counts = Counts::new(1, HOLD);
+        let mut facts = Vec::new();
+        counts.tick(at(50_000), &mut facts);
+        assert_eq!(facts, [], "nobody has looked");
+        counts.look(at(60_000), &seen(&[0]), &mut facts);
+        counts.tick(at(60_999), &mut facts);
+        assert_eq!(facts, []);
+        counts.tick(at(61_000), &mut facts);
+        counts.tick(at(62_000), &mut facts);
+        assert_eq!(facts, [count(0, 1), occupancy(0, true)], "once");
+    }
+
+    #[test]
+    fn a_loss_changes_no_count_and_its_time_is_no_looking() {
+        let mut counts = settled(1, HOLD);
+        look(&mut counts, 20_000, &[0]);
+        look(&mut counts, 20_500, &[]);
+        look(&mut counts, 20_600, &[]);
+        counts.lost();
+        let mut facts = Vec::new();
+        counts.tick(at(300_000), &mut facts);
+        assert_eq!(facts, [], "old, and not corrected by a guess");
+        assert_eq!(look(&mut counts, 300_000, &[]), [], "the first look afterwards");
+        assert_eq!(look(&mut counts, 300_500, &[]), []);
+        assert_eq!(look(&mut counts, 300_999, &[]), []);
+        assert_eq!(look(&mut counts, 301_000, &[]), [count(0, 0), occupancy(0, false)]);
+    }
+
+    #[test]
+    fn a_loss_before_the_first_word_begins_the_wait_anew() {
+        let mut counts = Counts::new(1, HOLD);
+        look(&mut counts, 0, &[0]);
+        counts.lost();
+        let mut facts = Vec::new();
+        counts.tick(at(5000), &mut facts);
+        assert_eq!(facts, []);
+        assert_eq!(look(&mut counts, 9000, &[0]), []);
+        assert_eq!(look(&mut counts, 10_000, &[0]), [count(0, 1), occupancy(0, true)]);
     }
 
     #[test]
     fn classes_that_the_model_does_not_have_are_ignored() {
-        let mut counts = Counts::new(1, HOLD);
-        assert_eq!(counts.update(at(0), &seen(&[7])), []);
-        assert_eq!(counts.count(7), 0);
+        let mut counts = settled(1, HOLD);
+        assert_eq!(look(&mut counts, 10_100, &[7]), []);
     }
 }

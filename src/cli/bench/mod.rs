@@ -13,7 +13,7 @@ use super::{Failure, Outcome, output};
 use crate::daemon::host;
 use crate::detector::Detector;
 use crate::frame::Frame;
-use crate::mqtt::messages::stats;
+use crate::mqtt::payload;
 use crate::vision::{Preprocessor, Tensor};
 
 mod layers;
@@ -102,7 +102,7 @@ pub fn run(args: Args) -> Outcome {
     }
     bar.finish_and_clear();
     let [decode, prepare, infer, post, total] = times.map(|mut t| {
-        let q = stats::Quantiles::of(&mut t).unwrap_or_default();
+        let q = payload::Quantiles::of(&mut t).unwrap_or_default();
         Quantiles { median_ms: q.median, p95_ms: q.p95 }
     });
     let (rss_mib, rss_peak_mib) = host::memory_mib().unwrap_or_default();

@@ -2,9 +2,30 @@
 
 use super::*;
 
-fn queue(max_messages: usize) -> Queue {
-    Queue::new(max_messages, 1 << 20, 1 << 16)
+const BOUNDS: Bounds = Bounds { messages: 100, bytes: 1 << 20, picture_bytes: 1000, payload: 1 << 16 };
+
+/// A queue whose birth message is out of the way.
+fn queue(messages: usize) -> Queue {
+    with(Bounds { messages, ..BOUNDS })
 }
+
+fn with(bounds: Bounds) -> Queue {
+    let mut queue = Queue::new(bounds, Message::state("status", "online"));
+    let birth = queue.next().unwrap();
+    queue.acked(birth.token);
+    queue
+}
+
+/// A new connection, on which the birth message was acknowledged.
+fn connect(queue: &mut Queue) {
+    queue.connected();
+    let birth = queue.next().unwrap();
+    assert_eq!(birth.token, Token::Status, "the birth comes first");
+    queue.acked(birth.token);
+}
+
+/// What the status alone takes.
+const STATUS: usize = "statusonline".len();
 
 fn event(n: usize) -> Message {
     Message::event("e", n.to_string())
@@ -18,13 +39,13 @@ fn payloads(queue: &mut Queue) -> Vec<String> {
 fn events_stay_until_they_are_acknowledged_and_keep_their_order() {
     let mut queue = queue(100);
     (0..3).for_each(|n| queue.push(event(n)));
-    queue.connected();
+    connect(&mut queue);
     let first = queue.next().unwrap();
     assert_eq!(payloads(&mut queue), ["1", "2"]);
     queue.acked(first.token);
     queue.disconnected(0);
     queue.push(event(3));
-    queue.connected();
+    connect(&mut queue);
     assert_eq!(payloads(&mut queue), ["1", "2", "3"]);
     assert_eq!(queue.dropped().total(), 0);
 }
@@ -32,19 +53,19 @@ fn events_stay_until_they_are_acknowledged_and_keep_their_order() {
 #[test]
 fn an_acknowledgement_out_of_order_is_honoured() {
     let mut queue = queue(100);
-    queue.connected();
+    connect(&mut queue);
     (0..3).for_each(|n| queue.push(event(n)));
     let out: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
     queue.acked(out[1].token);
     queue.disconnected(0);
-    queue.connected();
+    connect(&mut queue);
     assert_eq!(payloads(&mut queue), ["0", "2"]);
 }
 
 #[test]
 fn no_more_are_in_flight_than_the_window() {
     let mut queue = queue(1000);
-    queue.connected();
+    connect(&mut queue);
     (0..100).for_each(|n| queue.push(event(n)));
     let out: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
     assert_eq!(out.len(), WINDOW);
@@ -57,7 +78,7 @@ fn no_more_are_in_flight_than_the_window() {
 #[test]
 fn a_full_queue_drops_the_oldest_samples_first_and_never_what_is_in_flight() {
     let mut queue = queue(4);
-    queue.connected();
+    connect(&mut queue);
     queue.push(event(0));
     queue.next().unwrap();
     queue.push(Message::sample("s", "old"));
@@ -71,38 +92,41 @@ fn a_full_queue_drops_the_oldest_samples_first_and_never_what_is_in_flight() {
     assert_eq!((queue.dropped().overflow, queue.len()), (4, 4), "the samples, event 1, and the new sample");
     assert_eq!(payloads(&mut queue), ["2", "3", "4"]);
     queue.disconnected(0);
-    queue.connected();
+    connect(&mut queue);
     assert_eq!(payloads(&mut queue), ["0", "2", "3", "4"]);
 }
 
 #[test]
 fn bytes_are_bounded_too() {
-    let mut queue = Queue::new(1000, 1000, 400);
+    let mut queue = with(Bounds { messages: 1000, bytes: 1000, payload: 400, ..BOUNDS });
     queue.push(Message::state("state", vec![b'x'; 195]));
     for _ in 0..10 {
         queue.push(Message::event("e", vec![b'x'; 199]));
     }
-    assert_eq!((queue.bytes(), queue.dropped().overflow), (1000, 6));
+    assert_eq!((queue.bytes() - STATUS, queue.dropped().overflow), (1000, 6));
     queue.push(Message::event("e", vec![b'x'; 401]));
     assert_eq!(queue.dropped().too_large, 1);
     queue.push(Message::state("state", vec![b'x'; 395]));
-    assert_eq!((queue.bytes(), queue.dropped().overflow), (1000, 7), "a state is worth more than an event");
+    assert_eq!(
+        (queue.bytes() - STATUS, queue.dropped().overflow),
+        (1000, 7),
+        "a state is worth more than an event"
+    );
 }
 
 #[test]
 fn states_coalesce_and_come_again_with_every_connection() {
     let mut queue = queue(10);
-    queue.push(Message::state("status", "online"));
     for n in 0..50 {
         queue.push(Message::state("count", n.to_string()));
     }
-    queue.connected();
-    assert_eq!(payloads(&mut queue), ["online", "49"]);
+    connect(&mut queue);
+    assert_eq!(payloads(&mut queue), ["49"]);
     queue.push(Message::state("count", "50"));
     assert_eq!(payloads(&mut queue), ["50"]);
     queue.disconnected(0);
-    queue.connected();
-    assert_eq!(payloads(&mut queue), ["online", "50"]);
+    connect(&mut queue);
+    assert_eq!(payloads(&mut queue), ["50"]);
     assert_eq!(queue.dropped().total(), 0, "an overtaken value is no loss");
 }
 
@@ -110,13 +134,13 @@ fn states_coalesce_and_come_again_with_every_connection() {
 fn samples_live_only_while_connected() {
     let mut queue = queue(10);
     queue.push(Message::sample("s", "1"));
-    queue.connected();
+    connect(&mut queue);
     queue.push(Message::sample("s", "2"));
     queue.disconnected(1);
-    queue.connected();
+    connect(&mut queue);
     assert_eq!(payloads(&mut queue), Vec::<String>::new());
     assert_eq!(queue.dropped().disconnected, 3);
-    assert_eq!(queue.bytes(), 0);
+    assert_eq!(queue.bytes(), STATUS);
 }
 
 #[test]
@@ -126,7 +150,7 @@ fn a_message_that_always_breaks_the_connection_is_found_and_given_up() {
     let mut arrived = Vec::new();
     let mut given_up = 0;
     for _ in 0..100 {
-        queue.connected();
+        connect(&mut queue);
         // This broker hangs up on event 7 and loses the acknowledgements of everything behind it.
         while let Some(out) = queue.next() {
             if out.message == event(7) {
@@ -139,7 +163,7 @@ fn a_message_that_always_breaks_the_connection_is_found_and_given_up() {
     }
     assert_eq!((given_up, queue.dropped().rejected), (1, 1));
     assert_eq!(arrived, (0..30).filter(|&n| n != 7).map(event).collect::<Vec<_>>());
-    assert!(queue.is_idle() && queue.bytes() == 0);
+    assert!(queue.is_idle() && queue.bytes() == STATUS);
 }
 
 #[test]
@@ -148,7 +172,7 @@ fn so_is_a_state_until_it_has_another_value() {
     (0..30).for_each(|n| queue.push(Message::state(format!("s{n}"), "0")));
     let mut given_up = Vec::new();
     for _ in 0..20 {
-        queue.connected();
+        connect(&mut queue);
         // This broker reads all that has come before it acknowledges, and hangs up on the seventh.
         loop {
             let batch: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
@@ -161,14 +185,13 @@ fn so_is_a_state_until_it_has_another_value() {
     }
     assert_eq!(given_up, ["s7"]);
     queue.push(Message::state("s7", "1"));
-    queue.connected();
+    connect(&mut queue);
     assert_eq!(std::iter::from_fn(|| queue.next()).filter(|o| o.message.topic == "s7").count(), 1);
 }
 
 #[test]
 fn a_broker_that_comes_and_goes_costs_nothing() {
     let mut queue = queue(100);
-    queue.push(Message::state("status", "online"));
     queue.push(event(0));
     for n in 0..50 {
         queue.connected();
@@ -177,30 +200,153 @@ fn a_broker_that_comes_and_goes_costs_nothing() {
         }
         queue.disconnected(0);
     }
-    queue.connected();
+    connect(&mut queue);
     assert_eq!(queue.dropped().total(), 0);
-    let status = queue.next().unwrap();
-    queue.acked(status.token);
     assert_eq!(payloads(&mut queue), ["0"]);
 }
 
 #[test]
 fn after_the_last_word_there_is_silence() {
     let mut queue = queue(100);
-    queue.push(Message::state("status", "online"));
-    queue.connected();
+    connect(&mut queue);
     queue.push(event(0));
-    assert_eq!(queue.close(Message::state("status", "offline")), 1);
+    queue.push(Message::picture("p", "x", true));
+    assert_eq!(queue.close(Message::state("status", "offline")), 2);
     queue.push(Message::state("status", "online"));
     assert_eq!(payloads(&mut queue), ["offline"]);
-    assert_eq!(queue.dropped().closing, 2);
+    assert_eq!(queue.dropped().closing, 3);
+}
+
+#[test]
+fn the_last_word_needs_no_room() {
+    let mut queue = with(Bounds { messages: 1, bytes: 30, ..BOUNDS });
+    queue.push(Message::event("e", vec![b'x'; 29]));
+    queue.connected();
+    while queue.next().is_some() {}
+    assert_eq!(queue.close(Message::state("status", "offline")), 0);
+    assert_eq!(
+        payloads(&mut queue),
+        ["offline"],
+        "the queue is full to its last byte, and all of it is in flight"
+    );
+    assert_eq!(queue.dropped().total(), 0);
+}
+
+#[test]
+fn a_retired_state_is_forgotten_when_the_broker_has_heard_of_it() {
+    let mut queue = queue(10);
+    queue.push(Message::state("count", "1"));
+    connect(&mut queue);
+    assert_eq!(payloads(&mut queue), ["1"]);
+    queue.push(Message::retired("count"));
+    queue.disconnected(0);
+    connect(&mut queue);
+    let retired = queue.next().unwrap();
+    assert_eq!(retired.message, Message::retired("count"));
+    queue.disconnected(0);
+    connect(&mut queue);
+    let retired = queue.next().unwrap();
+    assert_eq!(retired.message, Message::retired("count"), "nobody had acknowledged it");
+    queue.acked(retired.token);
+    queue.disconnected(0);
+    connect(&mut queue);
+    assert!(queue.next().is_none() && queue.bytes() == STATUS);
+    queue.push(Message::state("count", "2"));
+    assert_eq!(payloads(&mut queue), ["2"], "and may come again");
+}
+
+#[test]
+fn a_state_that_is_retired_and_comes_again_at_once_stays() {
+    let mut queue = queue(10);
+    connect(&mut queue);
+    queue.push(Message::retired("count"));
+    let retired = queue.next().unwrap();
+    queue.push(Message::state("count", "1"));
+    queue.acked(retired.token);
+    assert_eq!(payloads(&mut queue), ["1"]);
+    queue.disconnected(0);
+    connect(&mut queue);
+    assert_eq!(payloads(&mut queue), ["1"]);
+}
+
+#[test]
+fn of_a_picture_the_newest_is_kept_and_no_event_gives_way_to_it() {
+    let mut queue = with(Bounds { messages: 4, bytes: 40, ..BOUNDS });
+    for n in 0..4 {
+        queue.push(event(n));
+    }
+    for n in 0..5u8 {
+        queue.push(Message::picture("front", vec![n; 600], true));
+    }
+    queue.push(Message::picture("back", vec![9; 300], true));
+    assert_eq!(queue.dropped().total(), 0, "overtaken pictures are no loss, and both fit the budget");
+    assert!(
+        queue.next().is_some_and(|out| out.message == event(0)),
+        "before there is a connection, no picture"
+    );
+    connect(&mut queue);
+    let out: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
+    assert_eq!(out.len(), 4, "large things go one by one: {out:?}");
+    assert_eq!(out[3].message, Message::picture("front", vec![4; 600], true));
+    queue.acked(out[3].token);
+    assert_eq!(queue.next().unwrap().message.topic, "back");
+    queue.disconnected(1);
+    connect(&mut queue);
+    assert!(!std::iter::from_fn(|| queue.next()).any(|o| o.message.class == Class::Picture), "not again");
+    assert_eq!(queue.dropped().disconnected, 1);
+}
+
+#[test]
+fn pictures_keep_to_their_budget() {
+    let mut queue = queue(10);
+    queue.push(Message::picture("a", vec![0; 500], false));
+    queue.push(Message::picture("b", vec![0; 400], false));
+    queue.push(Message::picture("c", vec![0; 400], false));
+    assert_eq!((queue.dropped().overflow, queue.len()), (1, 2), "the oldest gave way");
+    queue.push(Message::picture("b", vec![0; 1000], false));
+    assert_eq!(
+        (queue.dropped().overflow, queue.len()),
+        (2, 1),
+        "one that never fits, and the view it overtook"
+    );
+}
+
+/// A link that holds for three messages a time: whatever waits gets its turn in the end.
+#[test]
+fn a_connection_that_never_lasts_starves_neither_events_nor_states() {
+    let mut queue = queue(100);
+    (0..40).for_each(|n| queue.push(Message::state(format!("s{n}"), "0")));
+    connect(&mut queue);
+    while let Some(out) = queue.next() {
+        queue.acked(out.token);
+    }
+    (0..20).for_each(|n| queue.push(event(n)));
+    let (mut events, mut states) = (Vec::new(), std::collections::HashSet::new());
+    for _ in 0..80 {
+        connect(&mut queue);
+        for _ in 0..2 {
+            let Some(out) = queue.next() else { break };
+            queue.acked(out.token);
+            match out.message.class {
+                Class::Event => events.push(out.message),
+                _ => {
+                    states.insert(out.message.topic);
+                }
+            }
+        }
+        // One more is out when the link breaks, so that the queue has reason to be careful.
+        queue.next();
+        queue.disconnected(0);
+    }
+    assert_eq!(events, (0..20).map(event).collect::<Vec<_>>());
+    assert_eq!(states.len(), 40, "each was said again");
 }
 
 proptest::proptest! {
     /// Whatever happens, the bounds hold and the count of bytes is right.
     #[test]
-    fn the_bounds_hold(steps in proptest::collection::vec((0u8..8, 0usize..60), 0..300)) {
-        let mut queue = Queue::new(8, 300, 50);
+    fn the_bounds_hold(steps in proptest::collection::vec((0u8..10, 0usize..60), 0..300)) {
+        let mut queue = with(Bounds { messages: 8, bytes: 300, picture_bytes: 100, payload: 50 });
         let mut out = VecDeque::new();
         for (step, size) in steps {
             match step {
@@ -210,13 +356,16 @@ proptest::proptest! {
                 4 => queue.connected(),
                 5 => { queue.disconnected(0); out.clear(); }
                 6 => out.extend(queue.next()),
+                7 => queue.push(Message::picture(["p", "q", "r"][size % 3], vec![0; size], true)),
+                8 => queue.push(Message::retired(["a", "b", "c"][size % 3])),
                 _ => if let Some(o) = out.pop_front() { queue.acked(o.token) },
             }
-            let held = queue.states.iter().map(|s| s.message.len()).sum::<usize>()
+            let bounded = queue.states.held()
                 + queue.events.iter().map(|e| e.message.len()).sum::<usize>()
                 + queue.samples.iter().map(Message::len).sum::<usize>();
-            proptest::prop_assert_eq!(held, queue.bytes());
-            proptest::prop_assert!(queue.bytes() <= 300 && queue.events.len() + queue.samples.len() <= 8);
+            proptest::prop_assert_eq!(bounded + queue.pictures.held() + STATUS, queue.bytes());
+            proptest::prop_assert!(bounded <= 300 && queue.events.len() + queue.samples.len() <= 8);
+            proptest::prop_assert!(queue.pictures.held() <= 100);
             proptest::prop_assert!(queue.sent <= queue.events.len() && queue.flight.len() <= WINDOW);
         }
     }

@@ -183,7 +183,7 @@ mod tests {
             DeviceStats::new(origin, 3, now, Duration::from_millis(5900), &mqtt::Stats::default());
         stats.rss_mib = f64::from(62.34_f32);
         stats.temperature_c = Some(f64::from(45.3_f32));
-        let text = String::from_utf8(crate::mqtt::messages::to_json(&stats)).unwrap();
+        let text = String::from_utf8(crate::mqtt::payload::to_json(&stats)).unwrap();
         assert!(text.contains(r#""uptime_s":5,"rss_mib":62.3,"temperature_c":45.3,"#), "{text}");
         assert!(
             text.contains(r#""captured":"1970-01-01T00:00:00.000000Z","captured_monotonic_ns":9000000000"#)

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::geometry::Size;
 
-pub mod stats;
+mod stats;
+
+pub use stats::{CameraStats, DeviceStats, MqttStats, Quantiles, StageLatencies};
 
 /// The payloads' version, in every message's `schema`.
 pub const SCHEMA: u32 = 1;

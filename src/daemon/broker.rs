@@ -1,0 +1,64 @@
+//! Where messages go: to the broker, or as lines to standard output.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::mqtt::stdout::Lines;
+use crate::mqtt::{self, Client, Message, Options, Publisher, Sink};
+
+/// How many lines wait for a slow reader of standard output.
+const QUEUED_LINES: usize = 1024;
+
+/// The way out.
+pub enum Broker {
+    /// A client of an MQTT broker.
+    Client(Client),
+    /// JSON lines.
+    Stdout {
+        /// Writes them.
+        lines: Arc<Lines>,
+        /// Where the device's status stands.
+        status_topic: String,
+    },
+}
+
+impl Broker {
+    /// Opens it and says `online` on `status_topic`; must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// When the options can't be used. A broker that is away is no error.
+    pub fn open(options: Option<Options>, status_topic: String) -> Result<Broker, mqtt::Error> {
+        match options {
+            Some(options) => {
+                log::info!("broker {}:{}", options.host, options.port);
+                Ok(Broker::Client(Client::spawn(options, status_topic)?))
+            }
+            None => {
+                let lines = Arc::new(Lines::to_stdout(QUEUED_LINES));
+                lines.publish(Message::state(status_topic.as_str(), "online"));
+                Ok(Broker::Stdout { lines, status_topic })
+            }
+        }
+    }
+
+    /// A handle for those who have something to say.
+    pub fn publisher(&self) -> Publisher {
+        match self {
+            Broker::Client(client) => client.publisher(),
+            Broker::Stdout { lines, .. } => Arc::clone(lines) as Publisher,
+        }
+    }
+
+    /// Says what waits, then `offline`, and closes, all `within` that time; whether it was told.
+    pub async fn close(self, within: Duration) -> bool {
+        match self {
+            Broker::Client(client) => client.close(within).await,
+            Broker::Stdout { lines, status_topic } => {
+                lines.publish(Message::state(status_topic, "offline"));
+                // Waits for a thread, so not on the runtime's own.
+                let closed = tokio::task::spawn_blocking(move || lines.close(within)).await;
+                closed.unwrap_or(false)
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! How things are: counters that only grow, filled where things happen, and the [`Snapshot`] of them that everybody
+//! reads. The stats message is one view of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::histogram::{Histogram, Reading};
+use super::host;
+use crate::capture::{Health, State, Vitals};
+use crate::clock::Moment;
+use crate::mqtt::payload::{CameraStats, DeviceStats, Origin, StageLatencies, Stages};
+use crate::mqtt::{self, Publisher, Site};
+
+/// What one camera's lane counts.
+#[derive(Debug, Default)]
+pub struct CameraFigures {
+    unreadable: AtomicU64,
+    decode: Histogram,
+    prepare: Histogram,
+    infer: Histogram,
+    post: Histogram,
+    capture_to_publish: Histogram,
+}
+
+impl CameraFigures {
+    /// A frame went through the model.
+    pub fn looked(&self, stages: &Stages, capture_to_publish: Duration) {
+        self.decode.add(stages.decode);
+        self.prepare.add(stages.prepare);
+        self.infer.add(stages.infer);
+        self.post.add(stages.post);
+        self.capture_to_publish.add(capture_to_publish);
+    }
+
+    /// A frame could not be decoded.
+    pub fn unreadable(&self) {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Where the figures of the whole device come from.
+pub struct Figures {
+    started: Moment,
+    cameras: Vec<Source>,
+    publisher: Publisher,
+}
+
+/// One camera: how it fares, and what its lane counts.
+struct Source {
+    name: String,
+    vitals: Vitals,
+    counted: Arc<CameraFigures>,
+}
+
+impl Figures {
+    /// Of a device that started then; no cameras yet.
+    pub fn new(started: Moment, publisher: Publisher) -> Figures {
+        Figures { started, cameras: Vec::new(), publisher }
+    }
+
+    /// Adds a camera; returns what its lane is to fill.
+    pub fn camera(&mut self, name: &str, vitals: Vitals) -> Arc<CameraFigures> {
+        let counted = Arc::new(CameraFigures::default());
+        self.cameras.push(Source { name: name.to_owned(), vitals, counted: Arc::clone(&counted) });
+        counted
+    }
+
+    /// All of them as they are at `now`.
+    pub fn snapshot(&self, now: Moment) -> Snapshot {
+        let camera = |source: &Source| {
+            let counted = &source.counted;
+            let figures = CameraSnapshot {
+                health: source.vitals.health(),
+                unreadable: counted.unreadable.load(Ordering::Relaxed),
+                decode: counted.decode.read(),
+                prepare: counted.prepare.read(),
+                infer: counted.infer.read(),
+                post: counted.post.read(),
+                capture_to_publish: counted.capture_to_publish.read(),
+            };
+            (source.name.clone(), figures)
+        };
+        Snapshot {
+            at: now,
+            uptime: now.monotonic.saturating_sub(self.started.monotonic),
+            rss_mib: host::memory_mib().map_or(0.0, |(now, _)| now),
+            temperature_c: host::temperature(),
+            mqtt: self.publisher.stats(),
+            cameras: self.cameras.iter().map(camera).collect(),
+        }
+    }
+}
+
+/// Everything that can be told in figures, at one moment. Counters count since the start.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub at: Moment,
+    /// How long the daemon had been running.
+    pub uptime: Duration,
+    /// Resident memory in MiB.
+    pub rss_mib: f32,
+    /// Temperature of the processor in degrees Celsius, where the board tells it.
+    pub temperature_c: Option<f32>,
+    /// The way to the broker.
+    pub mqtt: mqtt::Stats,
+    /// The cameras, by name.
+    pub cameras: BTreeMap<String, CameraSnapshot>,
+}
+
+/// One camera's part of a [`Snapshot`].
+#[derive(Clone, Debug)]
+pub struct CameraSnapshot {
+    /// How it fares, with what came of it and what was lost.
+    pub health: Health,
+    /// Frames that could not be decoded.
+    pub unreadable: u64,
+    /// Decompressing.
+    pub decode: Reading,
+    /// Scaling and converting.
+    pub prepare: Reading,
+    /// The model.
+    pub infer: Reading,
+    /// Boxes from its output.
+    pub post: Reading,
+    /// From a frame's capture until all that it meant was published.
+    pub capture_to_publish: Reading,
+}
+
+impl CameraSnapshot {
+    /// Frames that went through the model.
+    pub fn processed(&self) -> u64 {
+        self.infer.count()
+    }
+}
+
+impl Snapshot {
+    /// The stats message: counters since the start, rates and latencies since the snapshot `before`.
+    pub fn stats<'a>(&'a self, site: &'a Site, seq: u64, before: &Snapshot) -> DeviceStats<'a> {
+        let origin =
+            Origin { device: &site.device, boot_id: &site.boot_id, clock_synced: (site.clock_synced)() };
+        let mut stats = DeviceStats::new(origin, seq, self.at, self.uptime, &self.mqtt);
+        stats.model = site.model.as_str().into();
+        stats.rss_mib = f64::from(self.rss_mib);
+        stats.temperature_c = self.temperature_c.map(f64::from);
+        let seconds = self.at.monotonic.saturating_sub(before.at.monotonic).as_secs_f64();
+        let cameras = self
+            .cameras
+            .iter()
+            .map(|(name, camera)| (name.as_str().into(), camera.stats(before.cameras.get(name), seconds)));
+        stats.cameras = cameras.collect();
+        stats
+    }
+
+    /// A line about them for people; rates since the snapshot `before`.
+    pub fn line(&self, before: &Snapshot) -> String {
+        let online = self.cameras.values().filter(|camera| camera.health.state == State::Online).count();
+        let processed =
+            |snapshot: &Snapshot| -> u64 { snapshot.cameras.values().map(CameraSnapshot::processed).sum() };
+        let seconds = self.at.monotonic.saturating_sub(before.at.monotonic).as_secs_f64();
+        let fps = rate(processed(self), processed(before), seconds);
+        let broker = if self.mqtt.connected { "connected" } else { "broker away" };
+        format!("{online} of {} camera(s) online, {fps:.1} frames/s looked at, {broker}", self.cameras.len())
+    }
+}
+
+impl CameraSnapshot {
+    fn stats(&self, before: Option<&CameraSnapshot>, seconds: f64) -> CameraStats<'_> {
+        let counters = &self.health.counters;
+        let captured_before = before.map_or(0, |before| before.health.counters.frames);
+        let lately = |stage: fn(&CameraSnapshot) -> &Reading| match before {
+            Some(before) => stage(self).since(stage(before)).quantiles(),
+            None => stage(self).quantiles(),
+        };
+        CameraStats {
+            status: self.health.state.name().into(),
+            reason: self.health.reason.as_deref().map(Into::into),
+            capture_fps: rate(counters.frames, captured_before, seconds),
+            process_fps: rate(self.processed(), before.map_or(0, CameraSnapshot::processed), seconds),
+            frames_captured: counters.frames,
+            frames_processed: self.processed(),
+            frames_dropped: BTreeMap::from([
+                ("superseded".into(), counters.dropped),
+                ("driver_gap".into(), counters.gaps),
+                ("error_flag".into(), counters.error_flagged),
+                ("truncated".into(), counters.truncated),
+                ("unreadable".into(), counters.unreadable + self.unreadable),
+            ]),
+            reopened: counters.reopened,
+            latency_ms: StageLatencies {
+                decode: lately(|camera| &camera.decode),
+                prepare: lately(|camera| &camera.prepare),
+                infer: lately(|camera| &camera.infer),
+                post: lately(|camera| &camera.post),
+                capture_to_publish: lately(|camera| &camera.capture_to_publish),
+            },
+        }
+    }
+}
+
+/// How many a second, to a hundredth.
+fn rate(now: u64, before: u64, seconds: f64) -> f64 {
+    if seconds <= 0.0 {
+        return 0.0;
+    }
+    (now.saturating_sub(before) as f64 / seconds * 100.0).round() / 100.0
+}

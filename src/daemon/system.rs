@@ -1,0 +1,227 @@
+//! The running [`System`]: the model, the lanes on the inference thread, the way to the broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{info, warn};
+
+use super::broker::Broker;
+use super::figures::{Figures, Snapshot};
+use super::inference::Inference;
+use super::lane::{Eye, Lane, Parts};
+use super::wake::Wake;
+use super::{Error, host};
+use crate::capture::Camera;
+use crate::clock::Clock;
+use crate::config::{self, Config, defaults};
+use crate::detector::Detector;
+use crate::mqtt::dialect::VoiceOptions;
+use crate::mqtt::{Dialect, Herald, Native, Publisher, Site, Topics};
+use crate::scene::Scene;
+use crate::vision::Mask;
+
+/// How long the look in progress may take at a stop, until it is left to itself.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
+/// How long a clean stop may take to tell the broker.
+const TELL_WITHIN: Duration = Duration::from_secs(5);
+/// How long the cameras may take to close.
+const CAMERAS_WITHIN: Duration = Duration::from_secs(3);
+/// A look that takes longer than this will never end.
+const HUNG_AFTER: Duration = Duration::from_secs(60);
+
+/// Everything that runs. Dropping it instead of [`System::stop`]ping it leaves the last will to the broker.
+pub struct System {
+    config: Config,
+    site: Arc<Site>,
+    dialects: Vec<Box<dyn Dialect>>,
+    broker: Broker,
+    inference: Inference,
+    figures: Figures,
+    clock: Arc<dyn Clock>,
+    /// What the latest stats message was made of, and its number.
+    reported: (Snapshot, u64),
+}
+
+/// Why a configuration was not taken over; everything goes on as before.
+#[derive(Debug, thiserror::Error)]
+#[error("not taken over while running: what changed in {}; restart vigie for it", .parts.join(", "))]
+pub struct Refused {
+    /// Which parts of the configuration differ from what runs.
+    pub parts: Vec<&'static str>,
+}
+
+impl System {
+    /// Loads the model and starts everything; must be called on a tokio runtime. A camera or a broker that is away is
+    /// no error: it is retried.
+    ///
+    /// # Errors
+    /// When the model can't be loaded, a label is unknown to it, or the client's options can't be used.
+    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<System, Error> {
+        let detector = {
+            let config = config.clone();
+            // It takes seconds on a small board, in which signals must be heard.
+            let loaded = tokio::task::spawn_blocking(move || load_model(&config)).await;
+            loaded.map_err(|_| {
+                Error::Inference("loading the model panicked, which is a bug in Vigie".into())
+            })??
+        };
+        info!("model {}: {}", config.model.path.display(), describe(&detector));
+        let site = Arc::new(site(&config, &detector));
+        let dialects: Vec<Box<dyn Dialect>> = vec![Box::new(Native::new(Arc::clone(&site))?)];
+        let broker = Broker::open(config.mqtt.clone(), Topics::new(&site.prefix, &site.device)?.status())?;
+        let publisher = broker.publisher();
+        for dialect in &dialects {
+            dialect.introduce(&mut |message| publisher.publish(message));
+        }
+        let wake = Arc::new(Wake::default());
+        let mut figures = Figures::new(clock.now(), Arc::clone(&publisher));
+        let mut lanes = Vec::with_capacity(config.cameras.len());
+        for camera in &config.cameras {
+            let house =
+                House { detector: &detector, dialects: &dialects, publisher: &publisher, clock: &clock };
+            lanes.push(lane(camera, &house, &mut figures, &wake)?);
+        }
+        let inference = Inference::start(lanes, Eye::new(detector), Arc::clone(&clock), wake)?;
+        let reported = (figures.snapshot(clock.now()), 0);
+        Ok(System { config, site, dialects, broker, inference, figures, clock, reported })
+    }
+
+    /// Takes another configuration over, or refuses all of it and goes on as before.
+    ///
+    /// # Errors
+    /// Which parts differ, as nothing can be changed while it runs.
+    pub fn apply(&mut self, config: &Config) -> Result<(), Refused> {
+        let parts = self.config.differences(config);
+        if parts.is_empty() { Ok(()) } else { Err(Refused { parts }) }
+    }
+
+    /// Waits until something fails that can't heal by itself, and says what.
+    pub async fn failed(&mut self) -> Error {
+        self.inference.failed().await
+    }
+
+    /// Whether it does its work: inference comes round. The error says why it never will again.
+    pub fn is_alive(&self, patience: Duration) -> Result<bool, Error> {
+        let silent = self.inference.silent_for();
+        if silent > HUNG_AFTER {
+            return Err(Error::Inference(format!("one look has not ended for {} s", silent.as_secs())));
+        }
+        Ok(silent <= patience)
+    }
+
+    /// Publishes the device's figures; returns a line about them for people.
+    pub fn report(&mut self) -> String {
+        let now = self.figures.snapshot(self.clock.now());
+        let (before, seq) = &self.reported;
+        let (stats, publisher) = (now.stats(&self.site, *seq, before), self.broker.publisher());
+        for dialect in &self.dialects {
+            dialect.stats(&stats, &mut |message| publisher.publish(message));
+        }
+        let line = now.line(before);
+        drop(stats);
+        self.reported = (now, seq + 1);
+        line
+    }
+
+    /// Stops cleanly: no more looks, the broker is told, then the cameras are closed. Whatever hangs is left behind
+    /// after a while, and said.
+    pub async fn stop(mut self) {
+        info!("stopping");
+        if !self.inference.stop(LOOK_WITHIN).await {
+            warn!("a look did not end within {} s; it is left to itself", LOOK_WITHIN.as_secs());
+        }
+        let publisher = self.broker.publisher();
+        for dialect in &self.dialects {
+            dialect.take_leave(&mut |message| publisher.publish(message));
+        }
+        if !self.broker.close(TELL_WITHIN).await {
+            warn!("the broker could not be told in time; it will publish the last will");
+        }
+        if !self.inference.closed(CAMERAS_WITHIN).await {
+            warn!("not every camera closed within {} s; the system will close it", CAMERAS_WITHIN.as_secs());
+        }
+        info!("stopped");
+    }
+}
+
+/// Loads the model, and checks what only its file can tell of a configuration: whether it has the labels.
+///
+/// # Errors
+/// When the model can't be loaded, or a camera has a threshold for a label that it lacks.
+pub fn load_model(config: &Config) -> Result<Detector, Error> {
+    let detector = Detector::load(&config.model)?;
+    for camera in &config.cameras {
+        let resolved = camera.thresholds.resolve(&detector.contract().names);
+        resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
+    }
+    Ok(detector)
+}
+
+fn site(config: &Config, detector: &Detector) -> Site {
+    let file = config.model.path.file_stem().unwrap_or_default();
+    Site {
+        prefix: config.mqtt.as_ref().map_or(defaults::PREFIX, |options| &options.prefix).to_owned(),
+        device: config.device.clone(),
+        boot_id: host::boot_id(),
+        model: file.to_string_lossy().into_owned(),
+        labels: detector.contract().names.clone(),
+        cameras: config.cameras.iter().map(|camera| camera.name.clone()).collect(),
+        clock_synced: host::clock_synced,
+    }
+}
+
+/// What every lane shares.
+struct House<'a> {
+    detector: &'a Detector,
+    dialects: &'a [Box<dyn Dialect>],
+    publisher: &'a Publisher,
+    clock: &'a Arc<dyn Clock>,
+}
+
+/// Starts a camera, and makes its lane.
+fn lane(
+    camera: &config::Camera,
+    house: &House<'_>,
+    figures: &mut Figures,
+    wake: &Arc<Wake>,
+) -> Result<Lane, Error> {
+    let contract = house.detector.contract();
+    let thresholds = camera.thresholds.resolve(&contract.names);
+    let thresholds = thresholds.map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
+    let ring = Arc::clone(wake);
+    let capture = Camera::spawn(
+        &camera.name,
+        camera.source.clone(),
+        camera.request.clone(),
+        contract.size,
+        Arc::clone(house.clock),
+        Arc::new(move || ring.ring()),
+    );
+    let options = VoiceOptions {
+        camera: &camera.name,
+        max_fps: camera.max_fps,
+        detections_max_fps: camera.detections_max_fps,
+    };
+    let voices = house.dialects.iter().map(|dialect| dialect.voice(&options)).collect();
+    let parts = Parts {
+        figures: figures.camera(&camera.name, capture.vitals()),
+        camera: capture,
+        max_fps: camera.max_fps,
+        mask: Mask::new(camera.privacy_masks.clone()),
+        thresholds,
+        scene: Scene::new(contract.names.len(), camera.hold),
+        herald: Herald::new(voices, Arc::clone(house.publisher)),
+    };
+    Ok(Lane::new(parts, contract.size, house.clock.as_ref()))
+}
+
+fn describe(detector: &Detector) -> String {
+    let contract = detector.contract();
+    format!(
+        "{} classes, {}, {} thread(s), {}",
+        contract.names.len(),
+        contract.size,
+        detector.threads(),
+        detector.kernels()
+    )
+}

@@ -1,0 +1,92 @@
+//! The ways in which facts are said. A [`Dialect`] introduces a [`Site`] and gives each camera a [`Voice`], which turns
+//! its facts into messages; several dialects may speak at once, and none knows of another.
+
+use crate::capture::State;
+use crate::clock::Moment;
+use crate::detector::Detection;
+use crate::geometry::Size;
+use crate::scene::Fact;
+
+use super::Message;
+use super::payload::{DeviceStats, Stages};
+
+mod native;
+
+pub use native::Native;
+
+/// Takes the messages that a dialect makes.
+pub type Say<'a> = &'a mut dyn FnMut(Message);
+
+/// Who speaks, and about what.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// First level or levels of every topic.
+    pub prefix: String,
+    /// The device's name.
+    pub device: String,
+    /// The kernel's id of this boot.
+    pub boot_id: String,
+    /// The model's name.
+    pub model: String,
+    /// The model's labels, by class.
+    pub labels: Vec<String>,
+    /// The cameras' names.
+    pub cameras: Vec<String>,
+    /// Tells whether the wall clock is known to be right; asked anew for each message that carries a time.
+    pub clock_synced: fn() -> bool,
+}
+
+/// One processed frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// Sequence number of the frame.
+    pub seq: u64,
+    /// When it was captured.
+    pub captured: Moment,
+    /// Its size.
+    pub size: Size,
+    /// How long its stages took.
+    pub stages: Stages,
+    /// What was seen, boxes in pixels of the frame, the surest first.
+    pub detections: &'a [Detection],
+    /// When it was done.
+    pub done: Moment,
+}
+
+/// A way of saying facts.
+pub trait Dialect: Send {
+    /// What subscribers are to know of the site before there is any fact.
+    fn introduce(&self, say: Say<'_>);
+
+    /// What they are to know when the daemon stops.
+    fn take_leave(&self, say: Say<'_>);
+
+    /// The voice for one of the site's cameras.
+    fn voice(&self, camera: &VoiceOptions<'_>) -> Box<dyn Voice>;
+
+    /// The device's figures.
+    fn stats(&self, _stats: &DeviceStats<'_>, _say: Say<'_>) {}
+}
+
+/// What a voice has to know of its camera.
+#[derive(Clone, Copy, Debug)]
+pub struct VoiceOptions<'a> {
+    /// The camera's name, one of the site's.
+    pub camera: &'a str,
+    /// Looks a second at most.
+    pub max_fps: f32,
+    /// Messages about single looks a second, at most; 0: none.
+    pub detections_max_fps: f32,
+}
+
+/// Says what is so with one camera.
+pub trait Voice: Send {
+    /// Whether it gives frames.
+    fn status(&mut self, state: State, say: Say<'_>);
+
+    /// A fact about what it sees.
+    fn fact(&mut self, fact: &Fact, say: Say<'_>);
+
+    /// A look at one of its frames, after the facts that came of it.
+    fn look(&mut self, _look: &Look<'_>, _say: Say<'_>) {}
+}

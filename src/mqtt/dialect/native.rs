@@ -1,0 +1,224 @@
+//! Vigie's own dialect, the topics of `docs/mqtt.md`. It always speaks.
+
+use std::sync::Arc;
+
+use super::{Dialect, Look, Say, Site, Voice, VoiceOptions};
+use crate::capture::State;
+use crate::mqtt::payload::{self, Detections, DeviceStats, FrameFacts, Origin};
+use crate::mqtt::topics::{CameraTopics, LabelLevels, Topics};
+use crate::mqtt::{Error, Message};
+use crate::scene::Fact;
+use crate::turn::Turn;
+
+/// See the module's words.
+#[derive(Clone, Debug)]
+pub struct Native {
+    site: Arc<Site>,
+    topics: Topics,
+    levels: Arc<LabelLevels>,
+}
+
+impl Native {
+    /// For a site.
+    ///
+    /// # Errors
+    /// When the prefix, the device or a camera has a name that can't be a topic level.
+    pub fn new(site: Arc<Site>) -> Result<Native, Error> {
+        let topics = Topics::new(&site.prefix, &site.device)?;
+        site.cameras.iter().try_for_each(|camera| topics.camera(camera).map(drop))?;
+        let levels = Arc::new(LabelLevels::new(&site.labels));
+        Ok(Native { site, topics, levels })
+    }
+
+    fn all_offline(&self, say: Say<'_>) {
+        for camera in self.site.cameras.iter().filter_map(|name| self.topics.camera(name).ok()) {
+            say(Message::state(camera.status(), State::Offline.name()));
+        }
+    }
+}
+
+impl Dialect for Native {
+    /// Each camera is offline until it has been opened, whatever an earlier run left at the broker.
+    fn introduce(&self, say: Say<'_>) {
+        self.all_offline(say);
+    }
+
+    fn take_leave(&self, say: Say<'_>) {
+        self.all_offline(say);
+    }
+
+    fn voice(&self, options: &VoiceOptions<'_>) -> Box<dyn Voice> {
+        Box::new(NativeVoice {
+            site: Arc::clone(&self.site),
+            levels: Arc::clone(&self.levels),
+            camera: options.camera.to_owned(),
+            topics: self.topics.camera_checked(options.camera),
+            detections: Rate::new(options.detections_max_fps, options.max_fps),
+        })
+    }
+
+    fn stats(&self, stats: &DeviceStats<'_>, say: Say<'_>) {
+        say(Message::sample(self.topics.stats(), payload::to_json(stats)));
+    }
+}
+
+/// One camera's voice.
+struct NativeVoice {
+    site: Arc<Site>,
+    levels: Arc<LabelLevels>,
+    camera: String,
+    topics: CameraTopics,
+    detections: Rate,
+}
+
+impl Voice for NativeVoice {
+    fn status(&mut self, state: State, say: Say<'_>) {
+        say(Message::state(self.topics.status(), state.name()));
+    }
+
+    fn fact(&mut self, fact: &Fact, say: Say<'_>) {
+        match *fact {
+            Fact::Count { class_id, count } => {
+                say(Message::state(self.topics.count(self.levels.of(class_id)), count.to_string()));
+            }
+            Fact::Occupancy { class_id, occupied } => {
+                let word = if occupied { "ON" } else { "OFF" };
+                say(Message::state(self.topics.occupancy(self.levels.of(class_id)), word));
+            }
+        }
+    }
+
+    fn look(&mut self, look: &Look<'_>, say: Say<'_>) {
+        if !self.detections.tells(look) {
+            return;
+        }
+        let site = &self.site;
+        let origin =
+            Origin { device: &site.device, boot_id: &site.boot_id, clock_synced: (site.clock_synced)() };
+        let frame = FrameFacts {
+            camera: &self.camera,
+            seq: look.seq,
+            captured: look.captured,
+            size: look.size,
+            stages: look.stages,
+            model: &site.model,
+        };
+        let message = Detections::new(origin, frame, &site.labels, look.detections, look.done);
+        say(Message::sample(self.topics.detections(), payload::to_json(&message)));
+    }
+}
+
+/// How often detections messages go out.
+#[derive(Debug)]
+enum Rate {
+    Never,
+    EveryLook,
+    AtMost(Turn),
+}
+
+impl Rate {
+    /// `fps` messages a second of the up to `max_fps` frames a second that are looked at.
+    fn new(fps: f32, max_fps: f32) -> Rate {
+        if fps <= 0.0 {
+            Rate::Never
+        } else if fps >= max_fps {
+            Rate::EveryLook
+        } else {
+            Rate::AtMost(Turn::new(fps))
+        }
+    }
+
+    /// Whether this look is told of.
+    fn tells(&mut self, look: &Look<'_>) -> bool {
+        match self {
+            Rate::Never => false,
+            Rate::EveryLook => true,
+            Rate::AtMost(turn) => turn.take(look.captured.monotonic),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+    use crate::mqtt::Class;
+    use crate::mqtt::payload::Stages;
+
+    fn site() -> Arc<Site> {
+        Arc::new(Site {
+            prefix: "vigie".into(),
+            device: "porch".into(),
+            boot_id: "b00t".into(),
+            model: "m".into(),
+            labels: vec!["person".into(), "traffic light".into(), "traffic_light".into()],
+            cameras: vec!["front".into(), "back".into()],
+            clock_synced: || true,
+        })
+    }
+
+    fn front(detections_max_fps: f32) -> VoiceOptions<'static> {
+        VoiceOptions { camera: "front", max_fps: 5.0, detections_max_fps }
+    }
+
+    fn said(work: impl FnOnce(Say<'_>)) -> Vec<(String, String)> {
+        let mut said = Vec::new();
+        work(&mut |message: Message| {
+            assert!(message.retain == (message.class == Class::State), "{message:?}");
+            said.push((message.topic, String::from_utf8(message.payload).unwrap()));
+        });
+        said
+    }
+
+    #[test]
+    fn facts_are_retained_values_under_their_label() {
+        let mut voice = Native::new(site()).unwrap().voice(&front(0.0));
+        let fact = |voice: &mut dyn Voice, fact| said(|say| voice.fact(&fact, say)).remove(0);
+        let message = fact(voice.as_mut(), Fact::Count { class_id: 0, count: 2 });
+        assert_eq!(message, ("vigie/porch/front/person/count".into(), "2".into()));
+        let message = fact(voice.as_mut(), Fact::Occupancy { class_id: 1, occupied: true });
+        assert_eq!(message, ("vigie/porch/front/traffic_light/occupancy".into(), "ON".into()));
+        let message = fact(voice.as_mut(), Fact::Occupancy { class_id: 2, occupied: false });
+        assert_eq!(message, ("vigie/porch/front/traffic_light_2/occupancy".into(), "OFF".into()));
+    }
+
+    #[test]
+    fn a_site_is_introduced_with_cameras_that_are_offline_and_nothing_else() {
+        let native = Native::new(site()).unwrap();
+        let offline = |camera: &str| (format!("vigie/porch/{camera}/status"), "offline".to_owned());
+        assert_eq!(said(|say| native.introduce(say)), [offline("front"), offline("back")]);
+        assert_eq!(said(|say| native.take_leave(say)), [offline("front"), offline("back")]);
+        let mut voice = native.voice(&front(0.0));
+        let online = ("vigie/porch/front/status".to_owned(), "online".to_owned());
+        assert_eq!(said(|say| voice.status(State::Online, say)), [online]);
+    }
+
+    #[test]
+    fn looks_are_told_at_the_rate_that_was_asked_for() {
+        let native = Native::new(site()).unwrap();
+        let now = SystemClock.now();
+        for (rate, expected) in [(0.0, 0), (5.0, 50), (2.0, 20)] {
+            let mut voice = native.voice(&front(rate));
+            let mut messages = 0;
+            for n in 0..50u32 {
+                let captured = now.at(now.monotonic + std::time::Duration::from_millis(200) * n);
+                let look = Look {
+                    seq: n.into(),
+                    captured,
+                    size: crate::geometry::Size::new(64, 48),
+                    stages: Stages::default(),
+                    detections: &[],
+                    done: captured,
+                };
+                messages += said(|say| voice.look(&look, say)).len();
+            }
+            assert_eq!(messages, expected, "at {rate} a second of 5 looks a second, in 10 s");
+        }
+    }
+
+    #[test]
+    fn a_camera_whose_name_is_no_level_is_refused() {
+        let site = Site { cameras: vec!["a/b".into()], ..(*site()).clone() };
+        assert!(Native::new(Arc::new(site)).unwrap_err().to_string().contains("separates"));
+    }
+}

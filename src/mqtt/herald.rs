@@ -1,0 +1,40 @@
+//! The [`Herald`] of one camera: says what is so in every dialect, and hands the messages to the publisher.
+
+use super::dialect::{Look, Voice};
+use super::publisher::Publisher;
+use crate::capture::State;
+use crate::scene::Fact;
+
+/// A camera's voices and where they are heard.
+pub struct Herald {
+    voices: Vec<Box<dyn Voice>>,
+    publisher: Publisher,
+}
+
+impl Herald {
+    /// One voice a dialect.
+    pub fn new(voices: Vec<Box<dyn Voice>>, publisher: Publisher) -> Herald {
+        Herald { voices, publisher }
+    }
+
+    /// Whether the camera gives frames.
+    pub fn status(&mut self, state: State) {
+        for voice in &mut self.voices {
+            voice.status(state, &mut |message| self.publisher.publish(message));
+        }
+    }
+
+    /// A fact about what the camera sees.
+    pub fn fact(&mut self, fact: &Fact) {
+        for voice in &mut self.voices {
+            voice.fact(fact, &mut |message| self.publisher.publish(message));
+        }
+    }
+
+    /// A look at one of the camera's frames.
+    pub fn look(&mut self, look: &Look<'_>) {
+        for voice in &mut self.voices {
+            voice.look(look, &mut |message| self.publisher.publish(message));
+        }
+    }
+}
