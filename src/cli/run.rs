@@ -23,14 +23,14 @@ pub struct Args {
 pub fn run(args: Args) -> Outcome {
     let config = Config::load(&args.config).map_err(|error| Failure::Usage(error.into()))?;
     daemon::logging::init(&levels(&config.log));
-    info!("vigie {}, device '{}', {}", env!("CARGO_PKG_VERSION"), config.device, args.config.display());
-    for line in config.unheeded() {
-        warn!("{line}");
-    }
     let runtime = daemon::runtime().map_err(Failure::runtime)?;
     let result = runtime.block_on(async {
         let stop = stop_signal().map_err(daemon::Error::Start)?;
         let configurations = reload_signal(args.config.clone()).map_err(daemon::Error::Start)?;
+        info!("vigie {}, device '{}', {}", env!("CARGO_PKG_VERSION"), config.device, args.config.display());
+        for line in config.unheeded() {
+            warn!("{line}");
+        }
         daemon::run(config, configurations, stop).await
     });
     // Whatever still waits for a name server or a disk must not hold the exit.

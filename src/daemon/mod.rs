@@ -89,7 +89,9 @@ pub async fn run(
         system = System::start(config, Arc::new(SystemClock)) => system?,
         () = &mut shutdown => return Ok(()),
     };
-    notify::ready(&format!("watching {cameras} camera(s)"));
+    let ready = format!("watching {cameras} camera(s)");
+    info!("{ready}");
+    notify::ready(&ready);
     let patience = notify::watchdog_interval();
     let mut pulse = every(patience.map_or(PULSE_EVERY, |patience| patience / 3));
     stats.reset();

@@ -2,5 +2,6 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod certificates;
+pub mod daemon;
 pub mod gate;
 pub mod mosquitto;

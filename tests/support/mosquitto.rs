@@ -248,9 +248,14 @@ impl Drop for Subscriber {
     }
 }
 
-/// A port of the loopback that nobody listens on.
+/// A port of the loopback that nobody listens on, and that the kernel gives to nobody who asks for any: a broker that
+/// was killed finds it free when it comes back.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let ephemeral = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32768);
+    let ports = 10_000..std::cmp::max(ephemeral, 11_000);
+    let mut tries = std::iter::repeat_with(|| fastrand::u16(ports.clone()));
+    tries.find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).unwrap()
 }
 
 fn nix_root() -> bool {
