@@ -1,5 +1,7 @@
 //! Where time comes from: rooms below the daemon never ask the system, they are handed a [`Clock`] or a [`Moment`].
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// One instant, on both of the clocks that matter.
@@ -33,6 +35,22 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Moment;
     /// Waits for that long.
     fn sleep(&self, duration: Duration);
+}
+
+/// Whether the wall clock is known to be right, said by one and read by many; at first it is not known.
+#[derive(Clone, Debug, Default)]
+pub struct Trust(Arc<AtomicBool>);
+
+impl Trust {
+    /// Says whether it is known to be right.
+    pub fn set(&self, synced: bool) {
+        self.0.store(synced, Ordering::Relaxed);
+    }
+
+    /// Whether it is known to be right.
+    pub fn is_synced(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The system's clocks.

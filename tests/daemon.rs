@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that meets what it does not expect shall fail")]
 
-mod common;
 mod support;
 
 use std::collections::BTreeMap;
@@ -10,8 +9,8 @@ use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use common::vigie;
 use rustix::process::Signal;
+use support::daemon::common::vigie;
 use support::daemon::{Daemon, START, config, folder_of, photographs, until};
 use support::mosquitto::{Broker, PATIENCE, Received, Setup, Subscriber};
 

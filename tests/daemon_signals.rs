@@ -5,6 +5,7 @@
 mod support;
 
 use std::io::Write as _;
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -119,4 +120,34 @@ fn a_configuration_that_is_read_again_is_taken_over_or_refused_and_nothing_ends(
     daemon.says("max_fsp");
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.end().code, Some(0));
+}
+
+/// What a service manager with `Type=notify` and `WatchdogSec=3` hears (`sd_notify(3)`).
+#[test]
+fn the_service_manager_hears_ready_and_then_a_pulse() {
+    let broker = Broker::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(support::daemon::START)).unwrap();
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "3000000")];
+    let daemon = Daemon::start_in(&config(broker.port, &photographs()), &environment);
+    let heard = |what: &str| {
+        let mut buffer = [0; 1024];
+        loop {
+            let length = manager.recv(&mut buffer).unwrap();
+            let words = std::str::from_utf8(&buffer[..length]).unwrap();
+            if words.contains(what) {
+                return words.to_owned();
+            }
+        }
+    };
+    assert!(heard("READY=1").contains("STATUS=watching 1 camera(s)"));
+    manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    for _ in 0..3 {
+        heard("WATCHDOG=1");
+    }
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end().code, Some(0));
+    heard("STOPPING=1");
 }

@@ -140,7 +140,7 @@ impl Snapshot {
     /// The stats message: counters since the start, rates and latencies since the snapshot `before`.
     pub fn stats<'a>(&'a self, site: &'a Site, seq: u64, before: &Snapshot) -> DeviceStats<'a> {
         let origin =
-            Origin { device: &site.device, boot_id: &site.boot_id, clock_synced: (site.clock_synced)() };
+            Origin { device: &site.device, boot_id: &site.boot_id, clock_synced: site.trust.is_synced() };
         let mut stats = DeviceStats::new(origin, seq, self.at, self.uptime, &self.mqtt);
         stats.model = site.model.as_str().into();
         stats.rss_mib = f64::from(self.rss_mib);

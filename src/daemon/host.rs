@@ -1,32 +1,40 @@
-//! Facts about the board: name, boot, temperature, memory, and whether its clock can be trusted.
+//! Facts about the board: boot, temperature, memory and processor.
 
 use std::fs;
-use std::path::Path;
-
-/// The host's name, as far as it can be a topic level.
-pub fn name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let short = name.split('.').next().unwrap_or_default();
-    if short.is_empty() { "vigie".to_owned() } else { short.to_owned() }
-}
+use std::path::{Path, PathBuf};
 
 /// The kernel's id of this boot; monotonic times of different boots can't be compared.
 pub fn boot_id() -> String {
     read("/proc/sys/kernel/random/boot_id").unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// Whether the wall clock is known to follow a time server, as systemd-timesyncd (or whoever sets its flag) says.
-///
-/// A board without a battery-backed clock starts years in the past; messages carry this so that nobody trusts their
-/// times by mistake. `false` means "not known to be right".
-pub fn clock_synced() -> bool {
-    Path::new("/run/systemd/timesync/synchronized").exists()
+/// The temperature of the processor in degrees Celsius.
+pub fn temperature() -> Option<f32> {
+    temperature_of(Path::new("/sys/class/thermal"))
 }
 
-/// The temperature of the processor in degrees Celsius: the first thermal zone that has one.
-pub fn temperature() -> Option<f32> {
-    let milli: f32 = read("/sys/class/thermal/thermal_zone0/temp")?.parse().ok()?;
-    Some(milli / 1000.0)
+/// Of the thermal zones of a board, the warmest of those that are called after the processor, or, where none is, the
+/// first one that can be read. A board may have a dozen, the battery's and the radio's among them, some of them off.
+fn temperature_of(zones: &Path) -> Option<f32> {
+    let mut zones: Vec<PathBuf> = fs::read_dir(zones).ok()?.flatten().map(|entry| entry.path()).collect();
+    // By number: zone 10 does not come before zone 2.
+    zones.retain(|zone| {
+        zone.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"thermal_zone"))
+    });
+    zones.sort_by_key(|zone| (zone.as_os_str().len(), zone.clone()));
+    let readings: Vec<(bool, f32)> = zones.iter().filter_map(|zone| reading(zone)).collect();
+    let cpu = readings.iter().filter(|(is_cpu, _)| *is_cpu).map(|&(_, celsius)| celsius);
+    cpu.reduce(f32::max).or_else(|| readings.first().map(|&(_, celsius)| celsius))
+}
+
+/// What a thermal zone reads, and whether it is the processor's. A sensor that is off reads an error, or something
+/// that no board survives.
+fn reading(zone: &Path) -> Option<(bool, f32)> {
+    let milli: f32 = fs::read_to_string(zone.join("temp")).ok()?.trim().parse().ok()?;
+    let kind = fs::read_to_string(zone.join("type")).unwrap_or_default().to_lowercase();
+    let celsius = milli / 1000.0;
+    let is_cpu = ["cpu", "soc", "pkg", "package"].iter().any(|word| kind.contains(word));
+    (-60.0..200.0).contains(&celsius).then_some((is_cpu, celsius))
 }
 
 /// The model name of the processor, for reports of measurements.
@@ -78,6 +86,25 @@ mod tests {
         let (now, peak) = memory_mib().expect("procfs is there");
         assert!(now > 0.5 && peak >= now * 0.9, "{now} {peak}");
         assert_eq!(boot_id().len(), 36);
-        assert!(!name().contains('.'));
+    }
+
+    #[test]
+    fn the_temperature_is_the_processors_whichever_zone_that_is() {
+        let board = tempfile::tempdir().unwrap();
+        let zone = |n: u32, kind: &str, milli: &str| {
+            let folder = board.path().join(format!("thermal_zone{n}"));
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("type"), format!("{kind}\n")).unwrap();
+            fs::write(folder.join("temp"), format!("{milli}\n")).unwrap();
+        };
+        assert_eq!(temperature_of(board.path()), None);
+        fs::create_dir(board.path().join("cooling_device0")).unwrap();
+        zone(0, "PMIC-Die", "-256000");
+        zone(2, "wifi", "41000");
+        assert_eq!(temperature_of(board.path()), Some(41.0), "none is the processor's");
+        zone(10, "cpu-thermal", "55500");
+        zone(11, "CPU-therm", "nonsense");
+        zone(12, "soc0-thermal", "57000");
+        assert_eq!(temperature_of(board.path()), Some(57.0));
     }
 }

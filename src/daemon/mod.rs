@@ -24,6 +24,7 @@ mod lane;
 pub mod logging;
 mod notify;
 mod system;
+mod timesync;
 mod wake;
 
 pub use background::{Background, runtime};

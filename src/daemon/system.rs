@@ -10,9 +10,9 @@ use super::figures::{Figures, Snapshot};
 use super::inference::Inference;
 use super::lane::{Eye, Lane, Parts};
 use super::wake::Wake;
-use super::{Error, host};
+use super::{Error, host, timesync};
 use crate::capture::Camera;
-use crate::clock::Clock;
+use crate::clock::{Clock, Trust};
 use crate::config::{self, Config, defaults};
 use crate::detector::Detector;
 use crate::mqtt::dialect::VoiceOptions;
@@ -40,6 +40,7 @@ pub struct System {
     clock: Arc<dyn Clock>,
     /// What the latest stats message was made of, and its number.
     reported: (Snapshot, u64),
+    _timesync: timesync::Watch,
 }
 
 /// Why a configuration was not taken over; everything goes on as before.
@@ -67,6 +68,7 @@ impl System {
         };
         info!("model {}: {}", config.model.path.display(), describe(&detector));
         let site = Arc::new(site(&config, &detector));
+        let timesync = timesync::Watch::start(site.trust.clone());
         let dialects: Vec<Box<dyn Dialect>> = vec![Box::new(Native::new(Arc::clone(&site))?)];
         let broker = Broker::open(config.mqtt.clone(), Topics::new(&site.prefix, &site.device)?.status())?;
         let publisher = broker.publisher();
@@ -83,7 +85,17 @@ impl System {
         }
         let inference = Inference::start(lanes, Eye::new(detector), Arc::clone(&clock), wake)?;
         let reported = (figures.snapshot(clock.now()), 0);
-        Ok(System { config, site, dialects, broker, inference, figures, clock, reported })
+        Ok(System {
+            config,
+            site,
+            dialects,
+            broker,
+            inference,
+            figures,
+            clock,
+            reported,
+            _timesync: timesync,
+        })
     }
 
     /// Takes another configuration over, or refuses all of it and goes on as before.
@@ -102,11 +114,7 @@ impl System {
 
     /// Whether it does its work: inference comes round. The error says why it never will again.
     pub fn is_alive(&self, patience: Duration) -> Result<bool, Error> {
-        let silent = self.inference.silent_for();
-        if silent > HUNG_AFTER {
-            return Err(Error::Inference(format!("one look has not ended for {} s", silent.as_secs())));
-        }
-        Ok(silent <= patience)
+        is_alive(self.inference.silent_for(), patience)
     }
 
     /// Publishes the device's figures; returns a line about them for people.
@@ -144,6 +152,14 @@ impl System {
     }
 }
 
+/// Whether an inference thread that has been silent for so long is alive.
+fn is_alive(silent: Duration, patience: Duration) -> Result<bool, Error> {
+    if silent > HUNG_AFTER {
+        return Err(Error::Inference(format!("one look has not ended for {} s", silent.as_secs())));
+    }
+    Ok(silent <= patience)
+}
+
 /// Loads the model, and checks what only its file can tell of a configuration: whether it has the labels.
 ///
 /// # Errors
@@ -166,7 +182,7 @@ fn site(config: &Config, detector: &Detector) -> Site {
         model: file.to_string_lossy().into_owned(),
         labels: detector.contract().names.clone(),
         cameras: config.cameras.iter().map(|camera| camera.name.clone()).collect(),
-        clock_synced: host::clock_synced,
+        trust: Trust::default(),
     }
 }
 
@@ -224,4 +240,18 @@ fn describe(detector: &Detector) -> String {
         detector.threads(),
         detector.kernels()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inference_that_does_not_come_round_is_told_first_and_given_up_then() {
+        let patience = Duration::from_secs(10);
+        assert!(is_alive(Duration::from_secs(9), patience).unwrap());
+        assert!(!is_alive(Duration::from_secs(11), patience).unwrap(), "the service manager hears nothing");
+        let error = is_alive(Duration::from_secs(61), patience).unwrap_err().to_string();
+        assert!(error.contains("not ended for 61 s"), "{error}");
+    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Fact;
 use crate::detector::Detection;
 
-/// So many looks must agree that there are fewer, however long they take: at one look in ten seconds a single miss would
-/// otherwise outlast any hold.
+/// So many looks must agree that there are fewer, or that there are none after a start, however long they take: at one
+/// look in ten seconds a single miss would otherwise outlast any hold.
 const LOOKS: u32 = 3;
 
 /// The counts of one camera.
@@ -14,8 +14,8 @@ const LOOKS: u32 = 3;
 /// More objects count at once. Fewer count when no look of the last `hold` showed more, and at least three looks
 /// agreed; then the count falls to the most that was seen in that time.
 ///
-/// After a start nothing is told until the camera has been looked at for `hold`; then everything is told once, so that a
-/// restart with a person in view is no arrival.
+/// After a start nothing is told until the camera has been looked at for `hold`, and three times at least; then
+/// everything is told once, so that a restart with a person in view is no arrival, and no leaving either.
 #[derive(Clone, Debug)]
 pub struct Counts {
     hold: Duration,
@@ -28,8 +28,8 @@ pub struct Counts {
 enum Telling {
     /// There was no look yet, or none since the camera was lost.
     NotLooked,
-    /// Looking since then, and nothing told yet.
-    LookingSince(Duration),
+    /// Looking since then, so many times, and nothing told yet.
+    Looking { since: Duration, looks: u32 },
     /// All was told; from now on, what changes.
     Changes,
 }
@@ -72,9 +72,11 @@ impl Counts {
                 class.seen += 1;
             }
         }
-        if self.telling == Telling::NotLooked {
-            self.telling = Telling::LookingSince(at);
-        }
+        self.telling = match self.telling {
+            Telling::NotLooked => Telling::Looking { since: at, looks: 1 },
+            Telling::Looking { since, looks } => Telling::Looking { since, looks: looks.saturating_add(1) },
+            Telling::Changes => Telling::Changes,
+        };
         let telling = self.telling == Telling::Changes;
         for (class_id, class) in (0u16..).zip(&mut self.classes) {
             let before = class.count;
@@ -98,8 +100,8 @@ impl Counts {
 
     /// Tells everything once when the camera has been looked at for long enough.
     pub fn tick(&mut self, now: Duration, facts: &mut Vec<Fact>) {
-        let Telling::LookingSince(first) = self.telling else { return };
-        if now.saturating_sub(first) < self.hold {
+        let Telling::Looking { since, looks } = self.telling else { return };
+        if looks < LOOKS || now.saturating_sub(since) < self.hold {
             return;
         }
         self.telling = Telling::Changes;
@@ -176,6 +178,7 @@ mod tests {
     fn settled(classes: usize, hold: Duration) -> Counts {
         let mut counts = Counts::new(classes, hold);
         counts.look(at(10_000) - hold, &[], &mut Vec::new());
+        counts.look(at(10_000) - hold, &[], &mut Vec::new());
         assert_eq!(look(&mut counts, 10_000, &[]).len(), 2 * classes, "everything was told");
         counts
     }
@@ -241,12 +244,25 @@ mod tests {
         let mut facts = Vec::new();
         counts.tick(at(50_000), &mut facts);
         assert_eq!(facts, [], "nobody has looked");
-        counts.look(at(60_000), &seen(&[0]), &mut facts);
+        for ms in [60_000, 60_100, 60_200] {
+            counts.look(at(ms), &seen(&[0]), &mut facts);
+        }
         counts.tick(at(60_999), &mut facts);
         assert_eq!(facts, []);
         counts.tick(at(61_000), &mut facts);
         counts.tick(at(62_000), &mut facts);
         assert_eq!(facts, [count(0, 1), occupancy(0, true)], "once");
+    }
+
+    #[test]
+    fn one_miss_after_a_start_is_no_empty_room_however_seldom_the_looks() {
+        let mut counts = Counts::new(1, HOLD);
+        assert_eq!(look(&mut counts, 0, &[]), []);
+        let mut facts = Vec::new();
+        counts.tick(at(9000), &mut facts);
+        assert_eq!(facts, [], "one look, longer ago than the hold");
+        assert_eq!(look(&mut counts, 10_000, &[0]), []);
+        assert_eq!(look(&mut counts, 20_000, &[]), [count(0, 1), occupancy(0, true)]);
     }
 
     #[test]
@@ -274,6 +290,7 @@ mod tests {
         counts.tick(at(5000), &mut facts);
         assert_eq!(facts, []);
         assert_eq!(look(&mut counts, 9000, &[0]), []);
+        assert_eq!(look(&mut counts, 9500, &[0]), []);
         assert_eq!(look(&mut counts, 10_000, &[0]), [count(0, 1), occupancy(0, true)]);
     }
 

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::mosquitto::{Received, Subscriber};
 
 #[path = "../common/mod.rs"]
-mod common;
+pub mod common;
 
 /// Under emulation the program takes its time to load a model.
 pub const START: Duration = Duration::from_secs(120);
@@ -36,12 +36,18 @@ pub struct Ended {
 impl Daemon {
     /// Starts it with a configuration.
     pub fn start(config: &str) -> Daemon {
+        Daemon::start_in(config, &[])
+    }
+
+    /// Starts it with a configuration, in an environment that has these variables too.
+    pub fn start_in(config: &str, environment: &[(&str, &str)]) -> Daemon {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("vigie.toml");
         std::fs::write(&file, config).unwrap();
         let mut child = common::vigie()
             .args(["run", "--config"])
             .arg(&file)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

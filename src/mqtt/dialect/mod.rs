@@ -2,7 +2,7 @@
 //! its facts into messages; several dialects may speak at once, and none knows of another.
 
 use crate::capture::State;
-use crate::clock::Moment;
+use crate::clock::{Moment, Trust};
 use crate::detector::Detection;
 use crate::geometry::Size;
 use crate::scene::Fact;
@@ -32,8 +32,8 @@ pub struct Site {
     pub labels: Vec<String>,
     /// The cameras' names.
     pub cameras: Vec<String>,
-    /// Tells whether the wall clock is known to be right; asked anew for each message that carries a time.
-    pub clock_synced: fn() -> bool,
+    /// Whether the wall clock is known to be right; read anew for each message that carries a time.
+    pub trust: Trust,
 }
 
 /// One processed frame.

@@ -94,7 +94,7 @@ impl Voice for NativeVoice {
         }
         let site = &self.site;
         let origin =
-            Origin { device: &site.device, boot_id: &site.boot_id, clock_synced: (site.clock_synced)() };
+            Origin { device: &site.device, boot_id: &site.boot_id, clock_synced: site.trust.is_synced() };
         let frame = FrameFacts {
             camera: &self.camera,
             seq: look.seq,
@@ -141,7 +141,7 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Clock, SystemClock};
+    use crate::clock::{Clock, SystemClock, Trust};
     use crate::mqtt::Class;
     use crate::mqtt::payload::Stages;
 
@@ -153,7 +153,7 @@ mod tests {
             model: "m".into(),
             labels: vec!["person".into(), "traffic light".into(), "traffic_light".into()],
             cameras: vec!["front".into(), "back".into()],
-            clock_synced: || true,
+            trust: Trust::default(),
         })
     }
 
