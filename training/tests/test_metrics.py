@@ -47,6 +47,15 @@ def test_detections_of_classes_that_are_not_labelled_are_no_false_alarms():
     assert scores.map50 == pytest.approx(1)
 
 
+def test_objects_of_classes_that_are_not_labelled_are_not_missed():
+    partly = record([A, B], [0, 1], labelled=(True, False))
+    scores = score(Split("val", ["a", "b"], [partly, record([C], [1])]), [found((0, 0.9, A)), found((1, 0.5, C))])
+    assert scores.map50 == pytest.approx(1) and {n: c.boxes for n, c in scores.classes.items()} == {"a": 1, "b": 1}
+    # Found or not found: it is all the same.
+    assert score(Split("val", ["a", "b"], [partly]), [found((0, 0.9, A), (1, 0.8, B))]).classes.keys() == {"a"}
+    assert score(Split("val", ["a", "b"], [partly]), [found()]).classes.keys() == {"a"}
+
+
 def test_difficult_objects_are_neither_found_nor_missed():
     split = Split("val", ["a", "b"], [record([A, B], [0, 0], ignore=[False, True])])
     assert score(split, [found((0, 0.9, A))]).map50 == pytest.approx(1)

@@ -1,6 +1,7 @@
 """COCO's average precision, with pictures that are labelled for some classes only.
 
-The rules, which `vigie eval` follows too: in a picture, only its `labelled` classes are scored; detections of others are dropped.
+The rules, which `vigie eval` follows too: a class that a picture does not list as labelled is not evaluated on that picture: its truth
+boxes and its detections there are ignored (some of its objects may have a box, but nobody says that all of them have).
 Crowds and `difficult` objects are ignore regions (COCO's `iscrowd` rule): neither found nor missed. A mean is over the classes that
 have at least one object that counts.
 """
@@ -71,7 +72,7 @@ def score(split: Split, found: list[Found]) -> Scores:
     """Compare detections with a split's labels; `found` is in the order of its records."""
     truth = _truth(split)
     results = [row for i, (r, f) in enumerate(zip(split.records, found, strict=True)) for row in _rows(i, r, f)]
-    counts = split.object_counts()
+    counts = _counts(split)
     if not results:
         return Scores(len(split), 0, 0, 0, 0, 0, 0, 0, 0, {n: ClassScore(0, 0, int(c)) for n, c in zip(split.names, counts) if c})
     with contextlib.redirect_stdout(io.StringIO()):
@@ -98,10 +99,19 @@ def means(classes: dict[str, ClassScore], at_least: int) -> tuple[float, float]:
     return (float(np.mean([c.ap50 for c in chosen])), float(np.mean([c.ap50_95 for c in chosen]))) if chosen else (0.0, 0.0)
 
 
+def _counts(split: Split) -> np.ndarray:
+    """Objects of each class that had to be found."""
+    counts = np.zeros(len(split.names), int)
+    for r in split.records:
+        np.add.at(counts, r.labels[~r.ignore & r.labelled[r.labels]], 1)
+    return counts
+
+
 def _truth(split: Split) -> dict:
     annotations = []
     for i, r in enumerate(split.records):
-        for box, label, ignore in zip(r.boxes.tolist(), r.labels.tolist(), r.ignore.tolist()):
+        scored = r.labelled[r.labels]
+        for box, label, ignore in zip(r.boxes[scored].tolist(), r.labels[scored].tolist(), r.ignore[scored].tolist()):
             w, h = box[2] - box[0], box[3] - box[1]
             row = {"id": len(annotations) + 1, "image_id": i, "category_id": label, "bbox": [box[0], box[1], w, h]}
             annotations.append(row | {"area": w * h, "iscrowd": int(ignore)})
