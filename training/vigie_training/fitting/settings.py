@@ -42,3 +42,15 @@ class Settings:
         if isinstance(values.get("recipe"), dict):
             values["recipe"] = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values["recipe"].items()})
         return cls(**values)
+
+
+def differences(before: dict, now: Settings) -> dict[str, tuple]:
+    """What a checkpoint's settings (`to_dict`) have otherwise: name -> (before, now). What the checkpoint doesn't know isn't compared."""
+    was, is_ = _flat(before), _flat(now.to_dict())
+    return {name: (was[name], value) for name, value in is_.items() if name in was and was[name] != value}
+
+
+def _flat(settings: dict) -> dict:
+    """The recipe's entries beside the others, and lists as tuples: a checkpoint may have either."""
+    flat = {k: v for k, v in settings.items() if k != "recipe"} | dict(settings.get("recipe") or {})
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()}

@@ -26,7 +26,7 @@ from ..network import Detector
 from .average import MovingAverage
 from .log import RunLog
 from .schedule import Schedule
-from .settings import Settings
+from .settings import Settings, differences
 
 LOG_EVERY = 50
 SAVE_EVERY_SECONDS = 300
@@ -74,13 +74,15 @@ class Trainer:
             torch.save(state, temporary)
 
     def resume(self) -> bool:
-        """Go on from `last.pt` if there is one."""
+        """Go on from `last.pt` if there is one. A run of other classes, network, batch or seed is refused; what else differs is said."""
         path = self.folder / "last.pt"
         if not path.is_file():
             return False
         state = torch.load(path, map_location="cpu", weights_only=True)
         if list(state["names"]) != self.names:
             raise InputError(f"{path} was trained on {len(state['names'])} other classes", "give another --out to begin a new run")
+        changed = differences(state.get("settings", {}), self.settings)
+        refuse_other_order(path, changed)
         try:
             self.model.load_state_dict(state["model"])
             self.average.model.load_state_dict(state["ema"])
@@ -90,6 +92,11 @@ class Trainer:
         self.step, self.seen, self.seconds = state["step"], state["seen"], state["spent"]
         self.best, self.evaluated = state.get("best", -1.0), state.get("evaluated", 0)
         torch.set_rng_state(state["torch_rng"])
+        if (pictures := state.get("n_train", len(self.augmenter.split))) != len(self.augmenter.split):
+            changed["training pictures"] = (pictures, len(self.augmenter.split))
+        if changed:
+            listed = ", ".join(f"{name} {before} -> {now}" for name, (before, now) in changed.items())
+            print(f"other settings than up to step {self.step}: {listed}")
         return True
 
     # --- the loop
@@ -111,7 +118,8 @@ class Trainer:
                 tick = time.monotonic()
                 batch = next(batches)
                 lr = self.schedule.learning_rate(self.step, self.progress)
-                means.add(self._train(model, batch, lr), batch)
+                if (losses := self._train(model, batch, lr)) is not None:
+                    means.add(losses, batch)
                 self.seconds += time.monotonic() - tick
                 if self.step % LOG_EVERY == 0:
                     row = means.row(self, batch.size, lr)
@@ -135,8 +143,10 @@ class Trainer:
         size, mosaic = self.schedule.picture_size(step, progress), self.schedule.mosaic(progress)
         return make_batch(self.augmenter, self.order, self.settings.seed, step, size, mosaic)
 
-    def _train(self, model: nn.Module, batch: Batch, lr: float) -> torch.Tensor:
+    def _train(self, model: nn.Module, batch: Batch, lr: float) -> torch.Tensor | None:
+        """One step. -> its losses, or None for a step left out because it was not finite: that leaves everything as it was."""
         model.train()
+        statistics = [b.clone() for b in self.model.buffers()]
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         pictures = self._to_device(batch.pictures).permute(0, 3, 1, 2).float().div_(255)
@@ -148,12 +158,16 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.settings.clip_gradient)
-        if torch.isfinite(norm):
-            self.optimizer.step()
-        else:
-            tqdm.write(f"step {self.step}: the gradient is not finite, the step is left out", file=sys.stderr)
+        finite = bool(torch.isfinite(norm) & torch.isfinite(loss))
         self.step += 1
         self.seen += len(batch.pictures)
+        if not finite:
+            tqdm.write(f"step {self.step - 1}: loss or gradient is not finite, the step is left out", file=sys.stderr)
+            # The forward pass has moved the batch norms' running statistics already, and one infinity would stay in them for ever.
+            for buffer, before in zip(self.model.buffers(), statistics):
+                buffer.copy_(before)
+            return None
+        self.optimizer.step()
         self.average.update(self.model, self.step)
         # Left on the device: reading it would make the CPU wait for the GPU at every step.
         return torch.stack((loss.detach(), parts.box, parts.cls, parts.dfl))
@@ -189,12 +203,23 @@ class _Means:
         self.objects += int((batch.labels >= 0).sum())
 
     def row(self, trainer: Trainer, size: int, lr: float) -> dict:
-        loss, box, cls, dfl = (self.sums / self.steps).tolist()
+        loss, box, cls, dfl = (self.sums / self.steps).tolist() if self.steps else [float("nan")] * 4
         rate = self.pictures / max(1e-9, trainer.seconds - self.start)
         return {
             "step": trainer.step, "minutes": trainer.seconds / 60, "epoch": trainer.seen / len(trainer.augmenter.split), "size": size, "lr": lr,
-            "loss": loss, "box": box, "cls": cls, "dfl": dfl, "objects": self.objects / self.pictures, "pictures_per_s": rate,
+            "loss": loss, "box": box, "cls": cls, "dfl": dfl, "objects": self.objects / max(1, self.pictures), "pictures_per_s": rate,
         }  # fmt: skip
+
+
+def refuse_other_order(path: Path, changed: dict[str, tuple]) -> None:
+    """Which pictures a step sees follows from batch and seed: with others the run would see some twice and some never."""
+    for name in ("batch", "seed"):
+        if name in changed:
+            before, now = changed[name]
+            raise InputError(
+                f"{path} was trained with --{name} {before}, this run has --{name} {now}",
+                f"give --{name} {before} to go on, or another --out to begin a new run (--weights {path} begins with these weights)",
+            )
 
 
 def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
