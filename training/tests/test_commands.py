@@ -15,18 +15,22 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
+import onnx
 import pytest
 import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
 from vigie_training.checkpoint import Weights, save_weights
 from vigie_training.network import Detector, NetworkConfig
+from vigie_training.onnx_graph import get_metadata, score_step, set_metadata
 from vigie_training.train import new_model
 
 TINY = "channels: [8, 8, 8, 16, 16, 16]\ndims: [16, 16, 16]\ndepths: [1, 1, 1]\nexpand: 2\nneck: [16, 24, 32]\nreg_max: 8\n"
 
 
-def command(module: str, *args: object, fails: bool = False) -> str:
-    """Run a command within this process (importing PyTorch takes seconds). -> what it printed, of errors if it is to fail."""
+def command(module: str, *args: object, fails: bool = False, warns: bool = False) -> str:
+    """Run a command within this process (importing PyTorch takes seconds). -> what it printed; of errors if it is to fail or warn."""
     out, err = io.StringIO(), io.StringIO()
     code = 0
     with mock.patch.object(sys, "argv", [module, *map(str, args)]), redirect_stdout(out), redirect_stderr(err):
@@ -35,7 +39,7 @@ def command(module: str, *args: object, fails: bool = False) -> str:
         except SystemExit as exit_:
             code = exit_.code
     assert code == (2 if fails else 0), out.getvalue() + err.getvalue()
-    return (err if fails else out).getvalue()
+    return (err if fails or warns else out).getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +137,57 @@ def weights_file(tmp_path):
     weights = Weights(Detector(3, config).state_dict(), ["a", "b", "c"], config, 0)
     save_weights(weights, tmp_path / "w.safetensors")
     return tmp_path / "w.safetensors", weights
+
+
+def other_classes(coco, tmp_path, names) -> Path:
+    (tmp_path / "data.yaml").write_text(f"path: {coco}\ntrain: train.json\nval: val.json\nnames: {names}\n")
+    return tmp_path / "data.yaml"
+
+
+def exported(weights_file, tmp_path, layout="raw") -> Path:
+    path = tmp_path / f"{layout}.onnx"
+    command("export", weights_file[0], "--out", path, "--size", 64, "--layout", layout)
+    return path
+
+
+def test_a_data_set_of_other_classes_is_refused(coco, weights_file, tmp_path):
+    model = exported(weights_file, tmp_path)
+    for module in ("quantize", "evaluate"):
+        out = ["--out", tmp_path / "int8.onnx"] if module == "quantize" else []
+        said = command(module, model, "--data", other_classes(coco, tmp_path, ["square", "disc"]), *out, fails=True)
+        assert "the model's 3 classes are not the data set's 2" in said and "whose `names` are the model's" in said
+        said = command(module, model, "--data", other_classes(coco, tmp_path, ["a", "c", "b"]), *out, fails=True)
+        assert "class 1 is 'b' in the model and 'c' in the data set" in said
+    assert not (tmp_path / "int8.onnx").exists()
+
+
+class Noise(CalibrationDataReader):
+    """Two calibration pictures."""
+
+    def __init__(self):
+        self.left = [np.random.default_rng(i).random((1, 3, 64, 64), np.float32) for i in range(2)]
+
+    def get_next(self):
+        return {"images": self.left.pop()} if self.left else None
+
+
+def test_a_model_whose_scores_were_rounded_away_is_warned_of(coco, weights_file, tmp_path):
+    stock, every = exported(weights_file, tmp_path, "stock"), tmp_path / "every.onnx"
+    quantize_static(stock, every, Noise(), quant_format=QuantFormat.QDQ)
+    model = onnx.load(every)
+    set_metadata(model, get_metadata(onnx.load(stock)))
+    onnx.save(model, every)
+    # Boxes of tens of pixels and more, in 255 steps.
+    assert score_step(model) > 0.1
+    data = other_classes(coco, tmp_path, ["a", "b", "c"])
+    warned = "boxes in pixels and scores from 0 to 1 share an 8-bit output in steps of"
+    for said in (
+        command("golden", every, warns=True),
+        command("evaluate", every, "--data", data, warns=True),
+        command("quantize", every, "--data", data, "--out", tmp_path / "x.onnx", fails=True),
+    ):
+        assert warned in said and "nodes_to_exclude" in said
+    assert "is quantized already" in said and "give the f32 model" in said
+    int8 = tmp_path / "int8.onnx"
+    assert "warning" not in command("quantize", stock, "--data", data, "--out", int8, warns=True)
+    assert score_step(onnx.load(int8)) is None and "warning" not in command("evaluate", int8, "--data", data, warns=True)

@@ -15,6 +15,11 @@ class InputError(Exception):
         return f"{self.args[0]}\n  hint: {self.hint}" if self.hint else str(self.args[0])
 
 
+def warn(what: str, hint: str) -> None:
+    """Say on standard error what will probably disappoint, and go on."""
+    print(f"warning: {what}\n  hint: {hint}", file=sys.stderr)
+
+
 def run_command(command: Callable[[], None]) -> None:
     """Run a command's body: an `InputError` becomes two lines on standard error and exit code 2, not a traceback."""
     try:

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from .data import DataSpec, Split, letterbox
 from .data.pictures import decode
-from .errors import InputError, run_command
+from .data.records import require_same_classes
+from .errors import run_command
 from .metrics import Found, Scores, score
 from .postprocess import detections
 from .predictor import Predictor, Run
@@ -37,12 +38,7 @@ def find_all(run: Run, split: Split, size: tuple[int, int], batch: int = 16, pro
 
 def evaluate(predictor: Predictor, split: Split, progress: bool = True) -> tuple[Scores, list[Found]]:
     """Detect and score. The classes must be the split's."""
-    if predictor.names != split.names:
-        raise InputError(
-            f"the model's {len(predictor.names)} classes ({', '.join(predictor.names[:4])}, …) are not the data set's {len(split.names)}"
-            f" ({', '.join(split.names[:4])}, …)",
-            "give a data.yaml whose `names` are the model's, in its order",
-        )
+    require_same_classes(predictor.names, split.names)
     found = find_all(predictor.run, split, predictor.size, predictor.batch, progress)
     return score(split, found), found
 

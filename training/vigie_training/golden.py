@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from .errors import InputError, run_command
-from .onnx_graph import get_metadata, set_metadata
+from .onnx_graph import get_metadata, set_metadata, warn_of_rounded_scores
 
 KEY = "vigie.golden"
 PROBES = 256
@@ -97,6 +97,7 @@ def write_golden(path: Path, tolerance: float | None, beside: bool) -> None:
         model = onnx.load(path)
     except DecodeError as error:
         raise InputError(f"{path} is not an ONNX file") from error
+    warn_of_rounded_scores(model, path)
     if beside:
         to = path.with_name(path.name + ".golden.json")
         to.write_text(json.dumps(golden_of(model, tolerance)))

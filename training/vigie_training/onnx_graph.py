@@ -1,11 +1,17 @@
 """Small edits of ONNX graphs: metadata, constant folding, and the questions that export and quantization ask of a graph."""
 
+import ast
 import tempfile
 from pathlib import Path
 
 import onnx
 import onnxruntime as ort
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, numpy_helper
+
+from .errors import InputError, warn
+
+COARSE = 1 / 64
+"""Steps of scores from which on thresholds can't tell them apart."""
 
 
 def set_metadata(model: ModelProto, entries: dict[str, str]) -> None:
@@ -18,6 +24,42 @@ def set_metadata(model: ModelProto, entries: dict[str, str]) -> None:
 def get_metadata(model: ModelProto) -> dict[str, str]:
     """The model's metadata_props."""
     return {p.key: p.value for p in model.metadata_props}
+
+
+def class_names(metadata: dict[str, str], path: object) -> list[str]:
+    """The classes in the order of their numbers, from `names` as Ultralytics writes it: a Python literal."""
+    if "names" not in metadata:
+        raise InputError(f"{path} has no `names` in its metadata", "export it with vigie-export or with Ultralytics' export")
+    try:
+        names = ast.literal_eval(metadata["names"])
+        return [str(names[i]) for i in range(len(names))]
+    except (ValueError, SyntaxError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: `names` in its metadata is {metadata['names'][:60]!r}", "it should be {0: 'first class', 1: …}") from error
+
+
+def score_step(model: ModelProto) -> float | None:
+    """The step of the last rounding to 8 bits in front of a single output: boxes in pixels and scores up to 1 share it. None: there is none."""
+    if len(model.graph.output) != 1:
+        return None
+    makers = producers(model)
+    node = makers.get(model.graph.output[0].name)
+    while node is not None and node.op_type in ("Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Cast", "Slice"):
+        node = makers.get(node.input[0])
+    if node is None or node.op_type != "DequantizeLinear":
+        return None
+    constants = {i.name: i for i in model.graph.initializer}
+    scale = constants.get(node.input[1])
+    return float(numpy_helper.to_array(scale).max()) if scale is not None else None
+
+
+def warn_of_rounded_scores(model: ModelProto, path: object) -> None:
+    """Quantizers that quantize every node round the scores of a stock export away; nothing else in such a file looks wrong."""
+    step = score_step(model)
+    if step is not None and step > COARSE:
+        warn(
+            f"{path}: boxes in pixels and scores from 0 to 1 share an 8-bit output in steps of {step:.3g}: scores become 0, and nothing is found",
+            "quantize the f32 model with vigie-quantize, or leave all behind the last convolutions in floats (onnxruntime: `nodes_to_exclude`)",
+        )
 
 
 def tidy(model: ModelProto) -> ModelProto:

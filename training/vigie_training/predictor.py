@@ -1,17 +1,18 @@
 """Runs a detector, whatever it is stored as: a checkpoint through PyTorch, an ONNX file through onnxruntime."""
 
-import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 
 from .checkpoint import load_weights
 from .errors import InputError
 from .network import Detector, Stock
+from .onnx_graph import class_names, warn_of_rounded_scores
 from .postprocess import decode_logits
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -63,9 +64,8 @@ def _load_onnx(path: Path, threads: int) -> Predictor:
     except Exception as error:
         raise InputError(f"{path} cannot be run by onnxruntime: {str(error).splitlines()[0]}") from error
     meta = session.get_modelmeta().custom_metadata_map
-    if "names" not in meta:
-        raise InputError(f"{path} has no `names` in its metadata", "export it with vigie-export or with Ultralytics' export")
-    names = ast.literal_eval(meta["names"])
+    names = class_names(meta, path)
+    warn_of_rounded_scores(onnx.load(path), path)
     image = session.get_inputs()[0]
     height, width = image.shape[2:]
     if not isinstance(height, int) or not isinstance(width, int):
@@ -82,4 +82,4 @@ def _load_onnx(path: Path, threads: int) -> Predictor:
     def run(pictures: np.ndarray) -> np.ndarray:
         return np.stack([one(p) for p in pictures])
 
-    return Predictor([names[i] for i in range(len(names))], (height, width), run, 1, f"{path.name}, onnxruntime {ort.__version__}")
+    return Predictor(names, (height, width), run, 1, f"{path.name}, onnxruntime {ort.__version__}")

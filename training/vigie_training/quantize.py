@@ -17,10 +17,11 @@ from tqdm import tqdm
 
 from .data import DataSpec, Split, letterbox
 from .data.pictures import decode
+from .data.records import require_same_classes
 from .errors import InputError, run_command
 from .export import write_model
 from .golden import add_golden
-from .onnx_graph import get_metadata, set_metadata
+from .onnx_graph import class_names, get_metadata, set_metadata, warn_of_rounded_scores
 from .quantization import METHODS, Histograms, Plan, choose_ranges, collect, make_plan, write_qdq
 
 
@@ -102,7 +103,9 @@ def quantize(args: argparse.Namespace) -> None:
     spec = DataSpec.load(args.data)
     model = onnx.load(args.model)
     if any(n.op_type == "QuantizeLinear" for n in model.graph.node):
-        raise InputError(f"{args.model} is quantized already")
+        warn_of_rounded_scores(model, args.model)
+        raise InputError(f"{args.model} is quantized already", "give the f32 model that it was made of")
+    require_same_classes(class_names(get_metadata(model), args.model), spec.names)
     plan = make_plan(model, args.style, not args.own_concat_scales)
     inputs = calibration_inputs(spec.read("train", args.clip_boxes).subset(args.pictures, args.seed), model)
     found = collect(model, plan.tensors, tqdm(inputs, "calibrating", disable=None, leave=False), args.threads)

@@ -63,6 +63,21 @@ class Split:
             )
 
 
+def require_same_classes(model: list[str], data: list[str]) -> None:
+    """A model can only be measured on, and quantized with, pictures of its own classes."""
+    if model == data:
+        return
+    if len(model) != len(data):
+        first = f"{', '.join(model[:4])}, … and {', '.join(data[:4])}, …"
+    else:
+        at = next(i for i, (a, b) in enumerate(zip(model, data)) if a != b)
+        first = f"class {at} is {model[at]!r} in the model and {data[at]!r} in the data set"
+    raise InputError(
+        f"the model's {len(model)} classes are not the data set's {len(data)}: {first}",
+        "give a data.yaml whose `names` are the model's, in its order",
+    )
+
+
 def checked_boxes(name: str, boxes: np.ndarray, width: int, height: int, clip: bool, problems: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Boxes cut to the picture and which of them remain. What is wrong goes to `problems`; rounding (1 % + 1 px) isn't."""
     keep = np.ones(len(boxes), bool)
