@@ -22,7 +22,11 @@ fn scores() -> Scores {
             .iter()
             .filter(|d| d["image_id"].as_u64() == Some(image.id))
             .map(|d| Found {
-                category: data.categories.iter().position(|c| d["category_id"].as_u64() == Some(c.id)).unwrap(),
+                category: data
+                    .categories
+                    .iter()
+                    .position(|c| d["category_id"].as_u64() == Some(c.id))
+                    .unwrap(),
                 score: d["score"].as_f64().unwrap(),
                 bbox: std::array::from_fn(|i| d["bbox"][i].as_f64().unwrap()),
             })
