@@ -23,7 +23,11 @@ pub fn init(default: &str) {
             Ok(())
         });
     } else {
-        builder.format_target(true).format_timestamp_millis();
+        builder.format(|out, record| {
+            let (level, now) = (record.level(), jiff::Timestamp::now());
+            let style = out.default_level_style(level);
+            writeln!(out, "[{now:.3} {style}{level:<5}{style:#} {}] {}", record.target(), record.args())
+        });
     }
     let _ = builder.try_init();
 }

@@ -66,7 +66,7 @@ struct Found {
 
 /// Runs the demo; fails if nothing was detected at all.
 pub fn run(args: Args) -> Outcome {
-    daemon::logging::init("warn,rumqttd=off");
+    daemon::logging::init("warn");
     let folder = args.pictures.clone().or_else(bundled).ok_or_else(|| {
         Failure::Usage(miette!(
             help = "name a folder of JPEG or PNG files with --pictures",
