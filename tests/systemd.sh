@@ -15,3 +15,12 @@ echo "PASS the unit is accepted without a warning"
 report=$(systemd-analyze security --no-pager --offline=true --threshold=$LIMIT "$ROOT/systemd/vigie.service") ||
   { printf '%s\n' "$report" >&2; die "the unit is more exposed than $LIMIT tenths"; }
 printf 'PASS %s\n' "$(tail -1 <<< "$report" | sed 's/^[^O]*//; s/ [^ ]*$//')"
+
+# DeviceAllow= names devices of kernel modules, and is resolved when the service starts: the modules come first
+for module in videodev mc; do
+  for key in Wants After; do
+    grep -qE "^$key=(.* )?modprobe@$module\.service( |$)" "$ROOT/systemd/vigie.service" ||
+      die "the unit has no $key=modprobe@$module.service: a camera that is plugged in later would be refused"
+  done
+done
+echo "PASS the cameras' kernel modules are loaded before the daemon starts"
