@@ -39,7 +39,7 @@ impl Surroundings {
         let host = rustix::system::uname();
         Surroundings {
             device: device_name(&host.nodename().to_string_lossy()),
-            model_dirs: model_dirs(std::env::var_os(MODEL_DIR_VARIABLE)),
+            model_dirs: model_dirs(std::env::var_os(MODEL_DIR_VARIABLE), std::env::current_exe().ok()),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         }
     }
@@ -51,16 +51,24 @@ impl Surroundings {
 }
 
 /// The shipped model: [`MODEL_FILE`] in `$VIGIE_MODEL_DIR` if that is set (and then nowhere else), or else in
-/// [`MODEL_DIR`], or else, in a checkout, in `./models`.
+/// [`MODEL_DIR`], or else in `share/vigie/models` beside the `bin` that the program is in, or else, in a checkout, in
+/// `./models`.
 pub fn shipped_model() -> Option<PathBuf> {
     Surroundings::of_this_process().model()
 }
 
-fn model_dirs(variable: Option<OsString>) -> Vec<PathBuf> {
-    match variable {
-        Some(dir) if !dir.is_empty() => vec![PathBuf::from(dir)],
-        _ => vec![PathBuf::from(MODEL_DIR), PathBuf::from("models")],
+fn model_dirs(variable: Option<OsString>, program: Option<PathBuf>) -> Vec<PathBuf> {
+    if let Some(dir) = variable.filter(|dir| !dir.is_empty()) {
+        return vec![PathBuf::from(dir)];
     }
+    let mut dirs = vec![PathBuf::from(MODEL_DIR)];
+    // `make install PREFIX=…` puts program and models below one folder.
+    let bin = program.as_deref().and_then(Path::parent).filter(|dir| dir.ends_with("bin"));
+    dirs.extend(
+        bin.map(|bin| bin.with_file_name("share/vigie/models")).filter(|dir| dir != Path::new(MODEL_DIR)),
+    );
+    dirs.push(PathBuf::from("models"));
+    dirs
 }
 
 /// A host's name up to the first dot, made a level of a topic.
@@ -174,8 +182,12 @@ mod tests {
 
     #[test]
     fn the_variable_replaces_the_other_folders() {
-        assert_eq!(model_dirs(Some("/m".into())), [PathBuf::from("/m")]);
-        assert_eq!(model_dirs(None), [PathBuf::from(MODEL_DIR), PathBuf::from("models")]);
-        assert_eq!(model_dirs(Some("".into())), model_dirs(None));
+        assert_eq!(model_dirs(Some("/m".into()), Some("/opt/vigie/bin/vigie".into())), [PathBuf::from("/m")]);
+        let usual = [MODEL_DIR, "models"].map(PathBuf::from);
+        assert_eq!(model_dirs(None, None), usual);
+        assert_eq!(model_dirs(Some("".into()), Some("/usr/bin/vigie".into())), usual);
+        assert_eq!(model_dirs(None, Some("/src/target/release/vigie".into())), usual);
+        let below = [MODEL_DIR, "/opt/vigie/share/vigie/models", "models"].map(PathBuf::from);
+        assert_eq!(model_dirs(None, Some("/opt/vigie/bin/vigie".into())), below);
     }
 }
