@@ -2,17 +2,32 @@
 # What is missing on Debian or Raspberry Pi OS is installed with apt first (through sudo unless you are root), and said.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint cross-test cross-podman vm-test training-test packages ci
+.PHONY: help demo build install uninstall deb test lint cross-test cross-podman vm-test training-test ci
+
+# Where `make install` puts things; packagers set DESTDIR too.
+PREFIX ?= /usr/local
+DESTDIR ?=
+# What `make deb` makes: amd64, arm64.
+ARCH ?= amd64 arm64
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## photographs through the whole pipeline and out of a broker; needs no camera, no broker
-	target/release/vigie demo
+	@cargo run --quiet --release --locked -- demo
 
-build: ## the release binary, target/release/vigie
+build: ## the release binary, target/release/vigie (or where CARGO_TARGET_DIR says)
 	@scripts/packages.sh build
 	cargo build --release --locked
+
+install: ## binary, model, service, manual: after `make build`, as root; DESTDIR and PREFIX (/usr/local) are honoured
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh install
+
+uninstall: ## takes away what `make install` put there; your configuration stays
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh uninstall
+
+deb: ## Debian packages for amd64 and arm64 (ARCH=arm64: only that), in target/debian
+	@scripts/deb.sh $(ARCH)
 
 test: ## all tests on this machine, real mosquitto included
 	@scripts/packages.sh build test
@@ -33,5 +48,5 @@ vm-test: ## the binary on a virtual ARM board: systemd, V4L2 cameras, mosquitto
 training-test: ## the Python side (training/), where there is one
 	@scripts/training-test.sh
 
-ci: ## what continuous integration runs: all of the above
+ci: ## what continuous integration runs: .ci/run
 	@.ci/run

@@ -1,6 +1,6 @@
 #!/bin/bash
 # cross-toolchain.sh : makes this x86_64 machine able to build and run Vigie for aarch64, and prints the environment
-# that does it, one `export` a line (our own code is optimised fully too, for every instruction is emulated):  eval "$(scripts/cross-toolchain.sh)"
+# that does it, one `export` a line:  eval "$(scripts/cross-toolchain.sh)"
 #
 # The standard library for the target comes from rustup where that works. Where it does not (no network to Rust's own
 # servers), Debian's rustc-web has it: its compiler and both standard libraries are unpacked side by side under build/
@@ -47,7 +47,7 @@ if [ -n "$RUSTC_FOR_TARGET" ]; then
   echo "export RUSTC='$RUSTC_FOR_TARGET/rustc' RUSTDOC='$RUSTC_FOR_TARGET/rustdoc'"
 fi
 cat <<ENV
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc CARGO_PROFILE_DEV_OPT_LEVEL=3
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='qemu-aarch64-static -L $SYSROOT'
 export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar
 export BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu='--sysroot=$SYSROOT -I$SYSROOT/include'

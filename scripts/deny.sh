@@ -1,21 +1,18 @@
 #!/bin/bash
-# deny.sh : checks the dependencies against deny.toml. cargo-deny is built once, under build/, when it is not installed.
+# deny.sh [CHECK…] : checks the dependencies against deny.toml: bans, licenses, sources, advisories (default: all).
+# cargo-deny is built once, under build/, when it is not installed. The advisory database is a git repository elsewhere:
+# where it cannot be reached that is said, and the exit status is 75 unless another check failed (then that one's).
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
-VERSION=0.20.2
+cargo_tool cargo-deny 0.20.2
 
-export PATH=$BUILD/tools/bin:$PATH
-if ! command -v cargo-deny >/dev/null; then
-  say "building cargo-deny $VERSION (once)"
-  mkdir -p "$BUILD/tools"
-  # debug information and link-time optimisation are of no use to a tool that runs for a second
-  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
-    cargo install --locked --quiet --root "$BUILD/tools" --target-dir "$BUILD/tools/target" "cargo-deny@$VERSION"
-  rm -rf "$BUILD/tools/target"
+checks=("$@"); [ $# -gt 0 ] || checks=(bans licenses sources advisories)
+status=0
+if [[ " ${checks[*]} " == *" advisories "* ]] && ! words=$(cargo deny --locked fetch db 2>&1); then
+  say "NOT CHECKED: advisories, because their database can't be fetched: $(grep -vE '^ *$' <<< "$words" | tail -1)"
+  status=75
+  rest=(); for check in "${checks[@]}"; do [ "$check" = advisories ] || rest+=("$check"); done
+  checks=("${rest[@]}")
 fi
-
-checks=(bans licenses sources)
-# The advisory database is a git repository elsewhere; where it cannot be reached the other checks still count.
-if cargo deny --locked fetch db >/dev/null 2>&1; then checks+=(advisories)
-else say "the advisory database cannot be reached from here: advisories are not checked in this run"; fi
-cargo deny --locked check --hide-inclusion-graph "${checks[@]}"
+[ ${#checks[@]} = 0 ] || cargo deny --locked check --hide-inclusion-graph "${checks[@]}"
+exit $status

@@ -94,3 +94,24 @@ fetch_and_unpack() {
   for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$into"; done
   rm -rf "$debs"
 }
+
+# target_dir : where cargo builds, as CARGO_TARGET_DIR or cargo's configuration say.
+target_dir() {
+  cargo metadata --no-deps --offline --format-version 1 --manifest-path "$ROOT/Cargo.toml" |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
+}
+
+# version : Vigie's, from Cargo.toml.
+version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml" | head -1; }
+
+# cargo_tool NAME VERSION : builds a cargo subcommand once, under build/, when it is not installed.
+cargo_tool() {
+  export PATH=$BUILD/tools/bin:$PATH
+  ! command -v "$1" >/dev/null || return 0
+  say "building $1 $2 (once)"
+  mkdir -p "$BUILD/tools"
+  # debug information and link-time optimisation are of no use to a tool that runs for a second
+  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+    cargo install --locked --quiet --root "$BUILD/tools" --target-dir "$BUILD/tools/target" "$1@$2"
+  rm -rf "$BUILD/tools/target"
+}
