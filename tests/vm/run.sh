@@ -1,6 +1,6 @@
 #!/bin/bash
 # run.sh [TEST…] : boots the virtual ARM board (an emulated cortex-a76 with Debian, systemd, mosquitto and cameras),
-# installs the aarch64 binary there and runs the tests of guest/ on it (all of them, or those named). What the board
+# installs the arm64 package there as README.md says and runs the tests of guest/ on it (all of them, or those named). What the board
 # printed and logged is in build/vm/logs afterwards. Fails when a check failed, none ran, or the board died.
 #   VM_CPU=cortex-a72   another CPU
 #   VIGIE_BINARY=FILE   an aarch64 binary that is already built (with its examples beside it)
@@ -13,6 +13,12 @@ TESTS=("$@"); [ $# -gt 0 ] || TESTS=(board daemon capture-faults)
 CPU=${VM_CPU:-cortex-a76}
 LIMIT=1500   # seconds until the board is given up
 
+# readme_commands CHAPTER : the first block of shell commands of that chapter of README.md
+readme_commands() {
+  awk -v chapter="## $1" '$0 == chapter { on = 1 } on && /^```$/ && code { exit } code { print } on && /^```sh$/ { code = 1 }' README.md |
+    grep . || die "README.md has no commands in a chapter '$1'"
+}
+
 "$ROOT/scripts/packages.sh" build cross vm
 VM=$("$HERE/image.sh")
 SHARE=$BUILD/vm/share LOGS=$BUILD/vm/logs
@@ -22,17 +28,21 @@ if [[ " ${TESTS[*]} " != " board " ]]; then
   if [ -z "${VIGIE_BINARY:-}" ]; then
     say "building the daemon for the board"
     environment=$("$ROOT/scripts/cross-toolchain.sh"); eval "$environment"
-    # as `make cross-test` builds it: with the tests' features of shared dependencies, so that nothing is built twice
-    cargo test --locked --no-run --quiet --target aarch64-unknown-linux-gnu
-    VIGIE_BINARY=${CARGO_TARGET_DIR:-target}/aarch64-unknown-linux-gnu/debug/vigie
+    # as `make cross-test` builds it, so that nothing is built twice
+    cargo test --locked --release --no-run --quiet --target aarch64-unknown-linux-gnu
+    VIGIE_BINARY=$(target_dir)/aarch64-unknown-linux-gnu/release/vigie
   fi
   aarch64-linux-gnu-strip -o "$SHARE/vigie" "$VIGIE_BINARY"
   aarch64-linux-gnu-strip -o "$SHARE/grab" "$(dirname "$VIGIE_BINARY")/examples/grab"
+  say "packing what the board installs"
+  VIGIE_BINARY=$SHARE/vigie VIGIE_PROFILE=release "$ROOT/scripts/deb.sh" arm64
+  cp "$(target_dir)/debian/vigie_$(version)_arm64.deb" "$SHARE/"
+  readme_commands "As a service" > "$SHARE/service.sh"
 fi
 
 # What goes to the board: tests, unit, configuration, model, and the photographs in a camera's size.
 cp "$HERE"/guest/* "$SHARE/guest/"
-cp "$ROOT/systemd/vigie.service" "$HERE/vigie.toml" "$SHARE/"
+cp "$HERE/vigie.toml" "$SHARE/"
 cp "${VIGIE_MODEL:-$ROOT/models/vigie-xxs-320-int8.onnx}" "$SHARE/model.onnx"
 printf '%s\n' "${TESTS[@]}" > "$SHARE/tests"
 echo "$CPU" > "$SHARE/cpu"

@@ -1,20 +1,35 @@
-# The daemon on the board, as it is installed for real: unit, account, credential. From the cameras to the broker.
+# The daemon on the board, as it is installed for real: package, unit, account, credential. From the cameras to the broker.
 T=vigie/board
 
-# --- installed like a package would
-install -m755 /host/vigie /usr/bin/vigie
-install -D -m644 /host/vigie.service /etc/systemd/system/vigie.service
-install -D -m644 /host/vigie.toml /etc/vigie/vigie.toml
+# --- installed by README.md's own commands (the chapter "As a service"). What a person does there is done by these
+# three: the hands of an administrator who is root already, an editor, and a password that is typed.
+printf '#!/bin/sh\nexec "$@"\n' > /usr/local/bin/sudo
+printf '#!/bin/sh\ncat /host/vigie.toml > "$1"\n' > /usr/local/bin/editor
+chmod +x /usr/local/bin/sudo /usr/local/bin/editor
+# dpkg does not know the packages of this board, which were unpacked without it
+echo force-depends > /etc/dpkg/dpkg.cfg.d/board
 install -D -m644 /host/model.onnx /usr/share/vigie/models/board.onnx
-echo "secret of the board" > /etc/vigie/mqtt-password; chmod 600 /etc/vigie/mqtt-password
 mkdir -p /etc/systemd/system/vigie.service.d
-cat > /etc/systemd/system/vigie.service.d/board.conf <<'UNIT'
-[Service]
-LoadCredential=mqtt-password:/etc/vigie/mqtt-password
 # an emulated CPU takes its time to load and check the model
-TimeoutStartSec=10min
-UNIT
-systemctl daemon-reload
+printf '[Service]\nTimeoutStartSec=10min\n' > /etc/systemd/system/vigie.service.d/board.conf
+
+# The daemon starts on a board that has no camera yet and whose kernel has not loaded any camera's module.
+stop_feed yuyv; stop_feed mjpeg; sleep 1
+modprobe -r v4l2loopback vivid; modprobe -r videodev; modprobe -r mc
+no_camera_module() { ! grep -q video4linux /proc/devices; }
+check "no camera module is loaded" no_camera_module
+mark
+readme() { (cd /host && bash -ex /host/service.sh <<< "secret of the board") > "$LOGS/readme.txt" 2>&1; }
+check "README's commands install and start the service" readme
+tail -5 "$LOGS/readme.txt"
+check "birth, before there was a camera: $T/status online" message 30 "$T/status" online
+modprobe -a vivid v4l2loopback
+# the unit may open devices of modules that came after its start
+check "a camera that was plugged in after the start: vivid/status online" message 120 "$T/vivid/status" online
+conffile() { dpkg-query -W -f '${Conffiles}' vigie | grep -q /etc/vigie/vigie.toml; }
+check "the configuration is a conffile" conffile
+check "only root reads the password" test "$(stat -c %a%U /etc/vigie/mqtt-password)" = 600root
+systemctl stop vigie
 is_state() { [ "$(systemctl show vigie -p "$1" --value)" = "$2" ]; }
 
 check "the configuration is right" vigie check --config /etc/vigie/vigie.toml
