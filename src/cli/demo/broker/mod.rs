@@ -27,12 +27,15 @@ const MOST_WAITING: usize = 1000;
 /// How long a connection may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A message's topic and payload.
+type Said = (String, Vec<u8>);
+
 /// A subscription to everything that the broker gets and the filter lets through.
-pub struct Subscriber(Receiver<(String, Vec<u8>)>);
+pub struct Subscriber(Receiver<Said>);
 
 impl Subscriber {
     /// The next message's topic and payload; `None` when none comes in time.
-    pub fn next(&mut self, within: Duration) -> Option<(String, Vec<u8>)> {
+    pub fn next(&mut self, within: Duration) -> Option<Said> {
         self.0.recv_timeout(within).ok()
     }
 }
@@ -74,7 +77,7 @@ struct State {
     next: u64,
     connections: BTreeMap<u64, Connection>,
     retained: BTreeMap<String, Vec<u8>>,
-    watcher: Option<(String, SyncSender<(String, Vec<u8>)>)>,
+    watcher: Option<(String, SyncSender<Said>)>,
 }
 
 struct Connection {
@@ -158,13 +161,13 @@ impl Broker {
             match packet::read(&mut reader, MOST_BYTES)? {
                 Packet::Connect(_) => return Err(io::Error::other("a second CONNECT")),
                 Packet::Publish(message, qos) => {
-                    if !matches!(qos, QoS::ExactlyOnce(id) if !held.insert(id)) {
+                    if !matches!(qos, QoS::Two(id) if !held.insert(id)) {
                         self.lock().publish(&message);
                     }
                     match qos {
-                        QoS::AtMostOnce => {}
-                        QoS::AtLeastOnce(id) => self.answer(number, packet::acknowledgement(0x40, id))?,
-                        QoS::ExactlyOnce(id) => self.answer(number, packet::acknowledgement(0x50, id))?,
+                        QoS::Zero => {}
+                        QoS::One(id) => self.answer(number, packet::acknowledgement(0x40, id))?,
+                        QoS::Two(id) => self.answer(number, packet::acknowledgement(0x50, id))?,
                     }
                 }
                 Packet::PubRel(id) => {

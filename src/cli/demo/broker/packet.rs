@@ -18,12 +18,12 @@ pub enum Packet {
     Other,
 }
 
-/// How a message was sent, with its identifier.
+/// The quality of service of a message, with its identifier: at most once, at least once, exactly once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum QoS {
-    AtMostOnce,
-    AtLeastOnce(u16),
-    ExactlyOnce(u16),
+    Zero,
+    One(u16),
+    Two(u16),
 }
 
 #[derive(Debug, PartialEq)]
@@ -49,6 +49,11 @@ pub struct Message {
 /// `InvalidData` for what is no MQTT or is longer than `most` bytes, or what the stream says.
 pub fn read(stream: &mut impl Read, most: usize) -> io::Result<Packet> {
     let [first] = array(stream)?;
+    let (kind, flags) = (first >> 4, first & 0x0f);
+    // said before the rest is waited for, which may never come from who speaks another protocol
+    if !matches!((kind, flags), (3, _) | (6 | 8 | 10, 2) | (1 | 4 | 5 | 7 | 12 | 14, 0)) {
+        return Err(invalid(format!("no packet of a client: kind {kind}, flags {flags:#x}")));
+    }
     let mut length = 0;
     for shift in [0, 7, 14, 21] {
         let [byte] = array(stream)?;
@@ -66,11 +71,11 @@ pub fn read(stream: &mut impl Read, most: usize) -> io::Result<Packet> {
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes)?;
     let mut body = Body(&bytes);
-    Ok(match (first >> 4, first & 0x0f) {
-        (1, 0) => Packet::Connect(connect(&mut body)?),
-        (3, flags) => publish(&mut body, flags)?,
-        (6, 2) => Packet::PubRel(body.u16()?),
-        (8, 2) => {
+    Ok(match kind {
+        1 => Packet::Connect(connect(&mut body)?),
+        3 => publish(&mut body, flags)?,
+        6 => Packet::PubRel(body.u16()?),
+        8 => {
             let id = body.u16()?;
             let mut filters = Vec::new();
             while !body.0.is_empty() {
@@ -79,7 +84,7 @@ pub fn read(stream: &mut impl Read, most: usize) -> io::Result<Packet> {
             }
             Packet::Subscribe(id, filters)
         }
-        (10, 2) => {
+        10 => {
             let id = body.u16()?;
             let mut filters = Vec::new();
             while !body.0.is_empty() {
@@ -87,12 +92,9 @@ pub fn read(stream: &mut impl Read, most: usize) -> io::Result<Packet> {
             }
             Packet::Unsubscribe(id, filters)
         }
-        (4, 0) | (5, 0) | (7, 0) => Packet::Other,
-        (12, 0) => Packet::Ping,
-        (14, 0) => Packet::Disconnect,
-        (kind, flags) => {
-            return Err(invalid(format!("no packet of a client: kind {kind}, flags {flags:#x}")));
-        }
+        12 => Packet::Ping,
+        14 => Packet::Disconnect,
+        _ => Packet::Other,
     })
 }
 
@@ -125,9 +127,9 @@ fn connect(body: &mut Body<'_>) -> io::Result<Connect> {
 fn publish(body: &mut Body<'_>, flags: u8) -> io::Result<Packet> {
     let topic = body.text()?;
     let qos = match (flags >> 1) & 3 {
-        0 => QoS::AtMostOnce,
-        1 => QoS::AtLeastOnce(body.u16()?),
-        2 => QoS::ExactlyOnce(body.u16()?),
+        0 => QoS::Zero,
+        1 => QoS::One(body.u16()?),
+        2 => QoS::Two(body.u16()?),
         _ => return Err(invalid("a message of quality of service 3")),
     };
     if topic.is_empty() || topic.contains(['+', '#']) {
@@ -235,7 +237,7 @@ mod tests {
             let packet = read(&mut &bytes[..], 4 << 20).unwrap();
             assert_eq!(
                 packet,
-                Packet::Publish(Message { topic: "a/b".into(), payload, retain: true }, QoS::AtMostOnce)
+                Packet::Publish(Message { topic: "a/b".into(), payload, retain: true }, QoS::Zero)
             );
         }
     }
