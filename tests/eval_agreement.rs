@@ -1,6 +1,8 @@
 //! `vigie eval` and the training side's `vigie-evaluate` give the same figures: on a random set with partly labelled
 //! pictures, crowds and ties, which `tests/data/eval/make.py` drew and which pycocotools evaluated.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect shall fail")]
+
 use std::path::Path;
 
 use serde_json::Value;
