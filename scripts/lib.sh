@@ -95,10 +95,12 @@ fetch_and_unpack() {
   rm -rf "$debs"
 }
 
-# target_dir : where cargo builds, as CARGO_TARGET_DIR or cargo's configuration say.
+# target_dir : where cargo builds, as CARGO_TARGET_DIR or cargo's configuration say; for root without a cargo, the former.
 target_dir() {
-  cargo metadata --no-deps --offline --format-version 1 --manifest-path "$ROOT/Cargo.toml" |
-    sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
+  local said
+  said=$(cargo metadata --no-deps --offline --format-version 1 --manifest-path "$ROOT/Cargo.toml" 2>/dev/null |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/') || true
+  echo "${said:-${CARGO_TARGET_DIR:-$ROOT/target}}"
 }
 
 # version : Vigie's, from Cargo.toml.

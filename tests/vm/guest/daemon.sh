@@ -7,6 +7,7 @@ printf '#!/bin/sh\nexec "$@"\n' > /usr/local/bin/sudo
 printf '#!/bin/sh\ncat /host/vigie.toml > "$1"\n' > /usr/local/bin/editor
 chmod +x /usr/local/bin/sudo /usr/local/bin/editor
 # dpkg does not know the packages of this board, which were unpacked without it
+mkdir -p /etc/dpkg/dpkg.cfg.d /var/lib/dpkg/{info,updates,triggers}; touch /var/lib/dpkg/status
 echo force-depends > /etc/dpkg/dpkg.cfg.d/board
 install -D -m644 /host/model.onnx /usr/share/vigie/models/board.onnx
 mkdir -p /etc/systemd/system/vigie.service.d
