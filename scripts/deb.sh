@@ -7,7 +7,7 @@
 cd "$ROOT"
 VERSION=3.8.0   # of cargo-deb
 PROFILE=${VIGIE_PROFILE:-dist}
-LIBC=2.34       # what Cargo.toml promises to depend on
+LIBC=$(sed -n 's/^depends = "libc6 (>= \([0-9.]*\)).*/\1/p' Cargo.toml)   # what the package promises to do with
 
 # check_needs BINARY : it links what the package depends on (Cargo.toml), and nothing newer or else
 check_needs() {
