@@ -1,5 +1,10 @@
 //! Average precision as pycocotools computes it: IoU thresholds .50:.05:.95, 101 recall points, 100 detections of a class
 //! in an image, objects of every size.
+//!
+//! **Pictures that list their classes** (`labelled_classes`) follow the rule of federated data sets: a class that a picture
+//! does not list is not evaluated on that picture. Its truth boxes there, if there are any all the same, and its
+//! detections there are ignored: neither found nor missed, neither right nor a false alarm. An empty list takes a picture
+//! out for every class; no list at all means that every class is labelled.
 
 use std::collections::BTreeMap;
 
@@ -248,6 +253,43 @@ mod tests {
             (s.ap50 - 1.0).abs() < 1e-12,
             "the second detection of the object comes after it and costs nothing"
         );
+    }
+
+    /// `training/` computes the same set with pycocotools by the same rule.
+    #[test]
+    fn a_class_that_a_picture_does_not_list_is_not_evaluated_there() {
+        let object = |category, x| Object { category, bbox: [x, 0.0, 10.0, 10.0], ignored: false };
+        let found = |category, x, score| Found { category, score, bbox: [x, 0.0, 10.0, 10.0] };
+        let image = |id, labelled: Option<&[usize]>, objects: &[Object]| Image {
+            id,
+            file_name: String::new(),
+            objects: objects.to_vec(),
+            labelled: labelled.map(<[usize]>::to_vec),
+        };
+        let mut evaluator = Evaluator::new(3);
+        // Class 1 has a truth box and two detections where it isn't listed: one that would be right, one that wouldn't.
+        evaluator.add(
+            &image(1, Some(&[0]), &[object(0, 0.0), object(1, 30.0)]),
+            &[found(0, 0.0, 0.9), found(1, 30.0, 0.95), found(1, 90.0, 0.93)],
+        );
+        evaluator.add(
+            &image(2, Some(&[0, 1]), &[object(0, 0.0), object(1, 30.0)]),
+            &[found(0, 60.0, 0.8), found(1, 30.0, 0.7)],
+        );
+        evaluator.add(&image(3, None, &[object(1, 30.0)]), &[found(0, 0.0, 0.5)]);
+        evaluator.add(&image(4, Some(&[]), &[object(2, 30.0)]), &[found(2, 30.0, 0.5), found(0, 0.0, 0.99)]);
+        let scores = evaluator.finish(&["a", "b", "c"].map(|name| Some(name.to_owned())));
+        assert_eq!(scores.images, 4);
+        let class = |name: &str| (scores.classes[name].boxes, scores.classes[name].ap50);
+        // One of two found, first: half of the recalls (51 of 101) at precision 1.
+        assert_eq!(class("a").0, 2);
+        assert!((class("a").1 - 51.0 / 101.0).abs() < 1e-12);
+        assert_eq!(class("b").0, 2);
+        assert!(
+            (class("b").1 - 51.0 / 101.0).abs() < 1e-12,
+            "the box and the detections of picture 1 count nowhere"
+        );
+        assert!(!scores.classes.contains_key("c"), "no object of it had to be found");
     }
 
     #[test]
