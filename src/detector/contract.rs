@@ -7,6 +7,7 @@ use super::error::ContractKind;
 use super::file::{Dim, Element, ModelFile, Port};
 use super::layout::{self, Layout, Output};
 use super::literal::Literal;
+use super::words::{is_printable, printable};
 use super::{ContractOverride, Error};
 use crate::geometry::Size;
 
@@ -14,6 +15,8 @@ use crate::geometry::Size;
 const MAX_SIDE: u32 = 4096;
 /// A class's index has 16 bits.
 const MAX_CLASSES: usize = 65_535;
+/// Longer names, in characters, are no names.
+const MAX_NAME: usize = 100;
 
 /// What a model is fed: `1 × 3 × height × width`, R G B planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +69,8 @@ struct Complaint<'a>(&'a ModelFile);
 
 impl Complaint<'_> {
     fn of(&self, kind: ContractKind, problem: impl Into<String>, hint: impl Into<String>) -> Error {
-        Error::Contract { path: self.0.path.clone(), kind, problem: problem.into(), hint: hint.into() }
+        let problem = printable(&problem.into(), 600);
+        Error::Contract { path: self.0.path.clone(), kind, problem, hint: hint.into() }
     }
 }
 
@@ -80,6 +84,13 @@ pub(super) fn fed(file: &ModelFile, overrides: &ContractOverride) -> Result<Fed,
             problem,
             "use a model that was trained with task=detect",
         ));
+    }
+    if let Some(operator) =
+        file.operators().find(|op| op.contains("NonMaxSuppression") || op.starts_with("EfficientNMS"))
+    {
+        let problem = format!("has a non-maximum suppression inside (the operator {operator})");
+        let hint = "export it with nms=False: Vigie removes doubles itself, by nms_iou under [model]";
+        return Err(complaint.of(ContractKind::Layout, problem, hint));
     }
     let inputs = file.inputs();
     let [port] = &inputs[..] else {
@@ -164,9 +175,11 @@ fn size(
         // Metadata alone don't pin a dynamic export: the user has to say which size the board can afford.
         _ => overrides.imgsz.ok_or_else(|| {
             let problem = format!("has dynamic shapes ({port})");
-            let size = said.map_or("[320, 320]".to_owned(), |[h, w]| format!("[{h}, {w}]"));
-            let hint =
-                format!("export it with fixed shapes (dynamic=False), or say imgsz = {size} under [model]");
+            let [h, w] = said.unwrap_or([320, 320]);
+            let hint = format!(
+                "export it with fixed shapes (dynamic=False), or say imgsz = [{h}, {w}] under [model] (on the command line: \
+                 --imgsz {h} {w})"
+            );
             complaint.of(ContractKind::DynamicShape, problem, hint)
         })?,
     };
@@ -183,6 +196,7 @@ pub(super) fn complete(
     overrides: &ContractOverride,
     fed: &Fed,
     outputs: &[Output],
+    input: Input,
 ) -> Result<Contract, Error> {
     let complaint = Complaint(file);
     let named = match &overrides.names {
@@ -207,14 +221,47 @@ pub(super) fn complete(
             "give one name for each class, in their order",
         ));
     }
+    // Nobody reads a file's metadata before it runs; what the user says was said on purpose, two classes of one name too.
+    if overrides.names.is_none() {
+        sound(&complaint, &names)?;
+    }
     Ok(Contract {
         names,
         size: fed.size,
-        input: fed.input,
+        input,
         input_name: fed.name.clone(),
         layout,
         description: file.metadata("description").filter(|d| !d.is_empty()).map(str::to_owned),
     })
+}
+
+/// Names are shown on terminals, parts of topics, and told apart by people.
+fn sound(complaint: &Complaint<'_>, names: &[String]) -> Result<(), Error> {
+    let wrong = |class: usize, what: &str, hint: &str| {
+        let problem = format!("names class {class} `{}`, {what}", printable(&names[class], MAX_NAME));
+        complaint.of(ContractKind::Names, problem, hint)
+    };
+    let hint = "mend `names` in its metadata, or say names = [\"…\", …] under [model]";
+    let mut seen = std::collections::HashMap::new();
+    for (class, name) in names.iter().enumerate() {
+        if name.trim().is_empty() {
+            return Err(wrong(class, "which is no name", hint));
+        }
+        if !name.chars().all(is_printable) {
+            return Err(wrong(class, "which holds control characters", hint));
+        }
+        if name.chars().nth(MAX_NAME).is_some() {
+            return Err(wrong(class, &format!("longer than {MAX_NAME} characters"), hint));
+        }
+        if let Some(first) = seen.insert(name, class) {
+            return Err(wrong(
+                class,
+                &format!("as class {first}"),
+                "give each its own name; names under [model] that are alike count several classes as one",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Class names from metadata: `{0: 'person', …}` in any order, or a list.

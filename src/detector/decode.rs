@@ -60,6 +60,7 @@ pub(super) fn candidates(
 ) {
     match layout {
         Layout::Decoded { anchors, .. } => decoded(outputs[0], *anchors, thresholds, speaks, out),
+        Layout::EndToEnd { .. } => end_to_end(outputs[0], thresholds, out),
         Layout::Raw { reg_max, classes, levels } => {
             let mut first = 0;
             for level in levels {
@@ -83,6 +84,18 @@ fn decoded(
         let bbox = BBox::new(cx - w / 2.0, cy - h / 2.0, cx + w / 2.0, cy + h / 2.0);
         out.push(Candidate { score, class: class as u16, anchor: i as u32, bbox });
     });
+}
+
+fn end_to_end(output: &[f32], thresholds: &ClassThresholds, out: &mut Vec<Candidate>) {
+    for (slot, row) in output.as_chunks::<6>().0.iter().enumerate() {
+        let [x1, y1, x2, y2, score, class] = *row;
+        // What is no class has no threshold either.
+        let index = if class >= 0.0 { class.round() as usize } else { usize::MAX };
+        if thresholds.scores().get(index).is_some_and(|limit| score >= *limit) {
+            let bbox = BBox::new(x1, y1, x2, y2);
+            out.push(Candidate { score, class: index as u16, anchor: slot as u32, bbox });
+        }
+    }
 }
 
 fn raw(
@@ -153,6 +166,21 @@ mod tests {
             [],
             "the second best doesn't step in"
         );
+    }
+
+    #[test]
+    fn a_row_of_an_end_to_end_head_is_an_object() {
+        let rows: [[f32; 6]; 5] = [
+            [1.0, 2.0, 3.0, 4.0, 0.9, 1.0],
+            [1.0, 2.0, 3.0, 4.0, 0.4, 1.0],
+            [5.0, 6.0, 7.0, 8.0, 0.6, 0.0],
+            [5.0, 6.0, 7.0, 8.0, 0.9, 2.0],
+            [5.0, 6.0, 7.0, 8.0, 0.9, f32::NAN],
+        ];
+        let layout = Layout::EndToEnd { slots: 5, classes: 2 };
+        let found = run(&layout, &[rows.as_flattened()], &[0.5, 0.5], Speaks::EveryClass);
+        assert_eq!(found.iter().map(|c| (c.class, c.score)).collect::<Vec<_>>(), [(1, 0.9), (0, 0.6)]);
+        assert_eq!(found[0].bbox, BBox::new(1.0, 2.0, 3.0, 4.0));
     }
 
     #[test]

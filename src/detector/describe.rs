@@ -43,6 +43,8 @@ pub struct Description {
     pub layout: String,
     /// How the results were checked on this machine.
     pub check: String,
+    /// What was done to the graph, or had to be left undone, in words; empty for most models.
+    pub changes: Vec<String>,
     /// Weights and biases.
     pub parameters: u64,
     /// Multiply-accumulates for one picture.
@@ -74,7 +76,7 @@ pub struct Layer {
 
 /// Loads a model, with all checks, and describes it.
 pub fn describe(options: &Options) -> Result<Description, Error> {
-    let Loaded { file, contract, checked, engine } = detect::load(options)?;
+    let Loaded { file, contract, checked, engine, changes } = detect::load(options)?;
     let (layers, others) = layers(&file, &engine)?;
     let graph = file.graph();
     let mut operators = BTreeMap::new();
@@ -96,6 +98,7 @@ pub fn describe(options: &Options) -> Result<Description, Error> {
         outputs: file.outputs().iter().map(ToString::to_string).collect(),
         layout: layout.to_string(),
         check: check(checked),
+        changes,
         parameters: graph.initializer.iter().filter(|t| is_weight(t)).map(elements).sum(),
         macs: layers.iter().map(|l| l.macs).sum(),
         operators,
@@ -107,6 +110,10 @@ pub fn describe(options: &Options) -> Result<Description, Error> {
 fn check(checked: Checked) -> String {
     match checked {
         Checked::Plausible => "no golden outputs; the outputs are plausible".to_owned(),
+        Checked::Silent => "no golden outputs; every score on the test picture is the same and next to 0: try it on \
+                            pictures (vigie detect), it may find nothing at all. A quantized model must keep its outputs \
+                            in floats"
+            .to_owned(),
         Checked::Golden { boxes, classes, tolerance } => format!(
             "golden outputs met: {:.4} % off in boxes, {:.4} % in classes, {} % allowed",
             boxes * 100.0,

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::contract::{self, Contract};
-use super::engine::{self, Engine};
+use super::engine::{self, Engine, Way};
 use super::file::ModelFile;
 use super::golden::{self, Checked};
 use super::post::Post;
 use super::threads::Threads;
 use super::thresholds::ClassThresholds;
-use super::{Detection, Error, Options, int8};
+use super::{ContractKind, Detection, Error, ErrorKind, Options, adapt, int8};
 use crate::vision::{Letterbox, Tensor};
 
 /// How long the parts of a detection took.
@@ -27,17 +27,18 @@ pub struct Detector {
     checked: Checked,
     pub(super) engine: Engine,
     kernels: String,
+    changes: Vec<String>,
     post: Post,
 }
 
 impl Detector {
     /// Reads a model, prepares it for this machine, and checks that it computes here what it should.
     pub fn load(options: &Options) -> Result<Detector, Error> {
-        let Loaded { contract, checked, engine, file } = load(options)?;
+        let Loaded { contract, checked, engine, file, changes } = load(options)?;
         drop(file);
         int8::kernels::heap::release_free();
         let post = Post::new(&contract.layout, options.nms_iou, options.max_detections);
-        Ok(Detector { kernels: kernels(engine.report()), contract, checked, engine, post })
+        Ok(Detector { kernels: kernels(engine.report()), contract, checked, engine, changes, post })
     }
 
     /// Lets an anchor report every class that reaches its threshold, not only the best one, as COCO evaluations of YOLO
@@ -59,6 +60,11 @@ impl Detector {
     /// Whose code runs the graph, and with which kernels, for people: `tract`, or `int8 avx2` for a quantized model.
     pub fn kernels(&self) -> &str {
         &self.kernels
+    }
+
+    /// What was done to the graph, or had to be left undone, for people; empty for most models.
+    pub fn changes(&self) -> &[String] {
+        &self.changes
     }
 
     /// How its results were checked at load.
@@ -115,17 +121,94 @@ pub(super) struct Loaded {
     pub contract: Contract,
     pub checked: Checked,
     pub engine: Engine,
+    /// What was done to the graph, or had to be left undone.
+    pub changes: Vec<String>,
 }
 
 /// From a file to a graph that is known to compute the right thing here.
 pub(super) fn load(options: &Options) -> Result<Loaded, Error> {
     let file = ModelFile::read(&options.path)?;
     let fed = contract::fed(&file, &options.contract)?;
-    let analysed = engine::analyse(&file, &fed)?;
-    let contract = contract::complete(&file, &options.contract, &fed, &analysed.outputs)?;
-    let mut engine = Engine::prepare(&file, analysed, Threads::new(options.threads, &options.cores)?)?;
-    let checked = engine.first_run(&file, &golden::picture(contract.size), |engine| {
-        golden::check(&file, &contract, &engine.outputs())
+    let (way, others) = ways(&file);
+    let first = match attempt(&file, &fed, options, way) {
+        Ok(ready) => return Ok(loaded(file, ready, changes(way, None))),
+        Err(error) => error,
+    };
+    for other in others.into_iter().filter(|other| may_do(&first, way, *other)) {
+        if let Ok(ready) = attempt(&file, &fed, options, other) {
+            let changes = changes(other, (!other.rewrite).then_some((&first, quantized(&file))));
+            return Ok(loaded(file, ready, changes));
+        }
+    }
+    // The first way is the one that the file was made for, and its error the one that helps.
+    Err(first)
+}
+
+type Ready = (Contract, Checked, Engine);
+
+fn attempt(file: &ModelFile, fed: &contract::Fed, options: &Options, way: Way) -> Result<Ready, Error> {
+    let analysed = engine::analyse(file, fed, way)?;
+    let contract = contract::complete(file, &options.contract, fed, &analysed.outputs, analysed.input)?;
+    let mut engine = Engine::prepare(file, analysed, Threads::new(options.threads, &options.cores)?)?;
+    let checked = engine.first_run(file, &golden::picture(contract.size), |engine| {
+        golden::check(file, &contract, &engine.outputs())
     })?;
-    Ok(Loaded { file, contract, checked, engine })
+    Ok((contract, checked, engine))
+}
+
+fn loaded(file: ModelFile, (contract, checked, engine): Ready, changes: Vec<String>) -> Loaded {
+    changes.iter().for_each(|change| log::warn!("model {}: {change}", file.path.display()));
+    Loaded { file, contract, checked, engine, changes }
+}
+
+/// The way that suits a file and this machine best, and those that may do where it doesn't.
+fn ways(file: &ModelFile) -> (Way, Vec<Way>) {
+    let halves = adapt::has_halves(&file.proto);
+    let best = Way { rewrite: true, widen: halves && !adapt::fast_halves() };
+    let mut others = Vec::new();
+    if halves && !best.widen {
+        others.push(Way { widen: true, ..best });
+    }
+    if quantized(file) || !file.graph().value_info.is_empty() {
+        others.push(Way { rewrite: false, widen: halves });
+    }
+    (best, others)
+}
+
+fn quantized(file: &ModelFile) -> bool {
+    file.operators().any(|operator| operator == "QuantizeLinear")
+}
+
+/// Whether another way may do where the first failed.
+fn may_do(first: &Error, way: Way, other: Way) -> bool {
+    match first.kind() {
+        ErrorKind::Unsupported | ErrorKind::Contract(ContractKind::Layout | ContractKind::DynamicShape) => {
+            true
+        }
+        // Halves overflow where floats don't. What the integer engine computes wrongly is not passed over.
+        ErrorKind::Golden => other.rewrite && other.widen && !way.widen,
+        _ => false,
+    }
+}
+
+/// What people should know about the way; with the error for which shapes inside the graph are not believed, and whether
+/// the model is quantized.
+fn changes(way: Way, failed: Option<(&Error, bool)>) -> Vec<String> {
+    let widened = way.widen.then(|| {
+        "its 16-bit floats are computed as 32-bit ones, with which this machine is faster or more exact"
+            .to_owned()
+    });
+    let refused = failed.map(|(error, quantized)| {
+        let what = match quantized {
+            true => "it is quantized, but computed in floats, slowly, for the integer engine can't run it",
+            false => "what the file says of shapes inside the graph is not believed",
+        };
+        let reason = match error {
+            Error::Unsupported { reason, .. } => reason.clone(),
+            Error::Contract { problem, .. } => format!("it {problem}"),
+            other => other.to_string(),
+        };
+        format!("{what} ({reason})")
+    });
+    widened.into_iter().chain(refused).collect()
 }

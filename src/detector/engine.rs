@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tract_onnx::model::ParseResult;
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::model::typed::TypedSimpleState;
 use tract_onnx::tract_core::ops::OpState;
@@ -16,14 +17,27 @@ use super::contract::{Fed, Input};
 use super::file::{Element, ModelFile};
 use super::layout::{MAX_OUTPUTS, Output};
 use super::threads::Threads;
-use super::{Error, input, int8};
+use super::words::printable;
+use super::{Error, adapt, input, int8};
 use crate::vision::Tensor as Picture;
+
+/// How a graph is prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Quantized parts become operations of the integer engine, and what the file says of shapes inside the graph is
+    /// believed.
+    pub rewrite: bool,
+    /// 16-bit floats become 32-bit ones.
+    pub widen: bool,
+}
 
 /// A graph, analysed and simplified, not yet prepared for this machine.
 pub(super) struct Analysed {
     pub model: TypedModel,
     pub report: int8::Report,
     pub outputs: Vec<Output>,
+    /// What the graph is fed, as it was prepared.
+    pub input: Input,
 }
 
 /// A graph that is ready to run.
@@ -32,6 +46,8 @@ pub(super) struct Engine {
     threads: Threads,
     input: Arc<Tensor>,
     outputs: TVec<TValue>,
+    /// By output, how many values the analysis says that it has.
+    lengths: Vec<usize>,
     report: int8::Report,
     /// Outputs of half floats, widened; the others' are empty.
     widened: Vec<Vec<f32>>,
@@ -60,7 +76,7 @@ pub(super) fn guarded<T>(file: &ModelFile, work: impl FnOnce() -> TractResult<T>
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no reason given");
-            Err(unsupported(format!("the runtime panicked: {words}")))
+            Err(unsupported(printable(&format!("the runtime panicked: {words}"), 400)))
         }
     }
 }
@@ -68,24 +84,20 @@ pub(super) fn guarded<T>(file: &ModelFile, work: impl FnOnce() -> TractResult<T>
 /// An error and its causes, on one line of bounded length (tract puts whole graphs into its messages).
 fn chain(error: &TractError) -> String {
     let words: Vec<String> = error.chain().map(|e| e.to_string().replace('\n', " ")).collect();
-    let mut line = words.join(": ");
-    if let Some((end, _)) = line.char_indices().nth(400) {
-        line.truncate(end);
-        line.push('…');
-    }
-    line
+    printable(&words.join(": "), 400)
 }
 
 /// Analyses a graph for a fixed input size.
-pub(super) fn analyse(file: &ModelFile, fed: &Fed) -> Result<Analysed, Error> {
-    let element = match fed.input {
+pub(super) fn analyse(file: &ModelFile, fed: &Fed, way: Way) -> Result<Analysed, Error> {
+    let input = if way.widen && fed.input == Input::F16 { Input::F32 } else { fed.input };
+    let element = match input {
         Input::U8 => u8::datum_type(),
         Input::F16 => f16::datum_type(),
         Input::F32 => f32::datum_type(),
     };
     let shape = [1, 3, fed.size.height as usize, fed.size.width as usize];
     guarded(file, || {
-        let (parsed, report) = parse(file)?;
+        let (parsed, report) = parse(file, way)?;
         let mut model = parsed.model;
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("its nodes refer to `{name}`, which nothing makes")));
@@ -93,15 +105,25 @@ pub(super) fn analyse(file: &ModelFile, fed: &Fed) -> Result<Analysed, Error> {
         model.set_input_fact(0, InferenceFact::dt_shape(element, shape))?;
         let model = model.into_typed()?.into_decluttered()?;
         let outputs = outputs(file, &model)?;
-        Ok(Analysed { model, report, outputs })
+        Ok(Analysed { model, report, outputs, input })
     })
 }
 
 /// The file's graph in tract's terms, quantized parts replaced by integer operations of our own before tract folds their
 /// weights into floats.
-fn parse(file: &ModelFile) -> TractResult<(ParseResult, int8::Report)> {
+fn parse(file: &ModelFile, way: Way) -> TractResult<(ParseResult, int8::Report)> {
     let mut onnx = tract_onnx::onnx();
     let mut proto = file.proto.clone();
+    adapt::drop_symbolic_shapes(&mut proto);
+    if way.widen {
+        adapt::widen(&mut proto);
+    }
+    if !way.rewrite {
+        onnx.ignore_value_info = true;
+        int8::check(&proto)?;
+        let layers = file.graph().node.iter().map(int8::Layer::left).collect();
+        return Ok((onnx.parse(&proto, None)?, int8::Report { layers }));
+    }
     let rewritten = int8::rewrite(&mut proto, &mut onnx, &int8::Options::default())?;
     Ok((onnx.parse(&proto, None)?, rewritten.report))
 }
@@ -112,11 +134,29 @@ fn outputs(file: &ModelFile, model: &TypedModel) -> TractResult<Vec<Output>> {
         let element = match fact.datum_type {
             DatumType::F32 => Element::F32,
             DatumType::F16 => Element::F16,
-            _ => port.element,
+            DatumType::U8 => Element::U8,
+            // What the file declares is no proof: a graph may end in a Cast to something else.
+            other => Element::Other(code(other) as i32),
         };
         Ok(Output { name: port.name, element, shape: fact.shape.as_concrete().map(<[usize]>::to_vec) })
     };
     file.outputs().into_iter().zip(model.output_outlets()?).map(describe).collect()
+}
+
+/// ONNX's number of a type.
+fn code(element: DatumType) -> DataType {
+    match element {
+        DatumType::Bool => DataType::Bool,
+        DatumType::I8 => DataType::Int8,
+        DatumType::U16 => DataType::Uint16,
+        DatumType::I16 => DataType::Int16,
+        DatumType::U32 => DataType::Uint32,
+        DatumType::I32 => DataType::Int32,
+        DatumType::U64 => DataType::Uint64,
+        DatumType::I64 | DatumType::TDim => DataType::Int64,
+        DatumType::F64 => DataType::Double,
+        _ => DataType::Undefined,
+    }
 }
 
 impl Engine {
@@ -130,7 +170,9 @@ impl Engine {
             let input = Arc::new(Tensor::zero_dt(fact.datum_type, shape)?);
             let state = plan.spawn()?;
             let widened = vec![Vec::new(); analysed.outputs.len()];
-            Ok(Engine { state, threads, input, outputs: tvec![], report: analysed.report, widened })
+            let length = |output: &Output| output.shape.iter().flatten().product();
+            let lengths = analysed.outputs.iter().map(length).collect();
+            Ok(Engine { state, threads, input, outputs: tvec![], lengths, report: analysed.report, widened })
         })
     }
 
@@ -185,7 +227,17 @@ impl Engine {
         picture: &Picture,
         check: impl FnOnce(&Engine) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        guarded(file, || self.try_run(picture))?;
+        guarded(file, || {
+            self.try_run(picture)?;
+            let wrong = |(i, length): (usize, &usize)| self.output(i).len() != *length;
+            match self.lengths.iter().enumerate().find(|output| wrong(*output)) {
+                Some((i, length)) => Err(TractError::msg(format!(
+                    "its output {i} has {} floats, not the {length} that its shape says",
+                    self.output(i).len()
+                ))),
+                None => Ok(()),
+            }
+        })?;
         check(self)
     }
 

@@ -47,6 +47,20 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
+    /// The weights are not in the file.
+    #[error(
+        "model {} keeps its weights in another file ({tensor} in {beside}); save it as one file, in Python: \
+         onnx.save(onnx.load('model.onnx'), 'one.onnx')",
+        path.display()
+    )]
+    External {
+        /// The file.
+        path: PathBuf,
+        /// A tensor that isn't in it.
+        tensor: String,
+        /// Where the tensor is, as the model says.
+        beside: String,
+    },
     /// The model is sound but not a detector that Vigie can drive.
     #[error("model {} {problem}; {hint}", path.display())]
     Contract {
@@ -154,7 +168,10 @@ impl Error {
                 ErrorKind::NotFound
             }
             Error::Read { .. } => ErrorKind::Read,
-            Error::TooLarge { .. } | Error::NotOnnx { .. } | Error::Damaged { .. } => ErrorKind::Format,
+            Error::TooLarge { .. }
+            | Error::NotOnnx { .. }
+            | Error::Damaged { .. }
+            | Error::External { .. } => ErrorKind::Format,
             Error::Contract { kind, .. } => ErrorKind::Contract(*kind),
             Error::Unsupported { .. } => ErrorKind::Unsupported,
             Error::Golden { .. } => ErrorKind::Golden,

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::dimension;
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, ValueInfoProto, type_proto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
 use super::Error;
+use super::weights;
+use super::words::printable;
 
 /// No larger file is read. YOLOv8x in fp32, too large for any board, has 273 MB.
 pub const MAX_BYTES: u64 = 512 << 20;
@@ -108,9 +110,19 @@ impl ModelFile {
         if graph.node.is_empty() || graph.input.is_empty() || graph.output.is_empty() {
             return Err(damaged("its graph has no nodes, no inputs or no outputs".into()));
         }
-        for tensor in &graph.initializer {
-            check_initializer(tensor).map_err(damaged)?;
+        let constants = graph.node.iter().flat_map(|n| &n.attribute).filter_map(|a| a.t.as_ref());
+        if let Some(tensor) = graph.initializer.iter().chain(constants).find(|t| is_external(t)) {
+            let location = tensor.external_data.iter().find(|entry| entry.key == "location");
+            return Err(Error::External {
+                path: path.to_owned(),
+                tensor: printable(&tensor.name, 80),
+                beside: location.map_or("an unnamed one".to_owned(), |entry| printable(&entry.value, 80)),
+            });
         }
+        for tensor in &graph.initializer {
+            check_initializer(tensor).map_err(|reason| damaged(printable(&reason, 400)))?;
+        }
+        weights::check(graph).map_err(|reason| damaged(printable(&reason, 400)))?;
         Ok(ModelFile { path: path.to_owned(), bytes: bytes.len() as u64, sha256: sha256(bytes), proto })
     }
 
@@ -135,6 +147,18 @@ impl ModelFile {
     /// What comes out, as declared.
     pub fn outputs(&self) -> Vec<Port> {
         self.graph().output.iter().map(port).collect()
+    }
+
+    /// The operators of the graph, those of graphs inside it included.
+    pub(super) fn operators(&self) -> impl Iterator<Item = &str> {
+        let mut graphs = vec![self.graph()];
+        let mut nodes: Vec<&NodeProto> = Vec::new();
+        while let Some(graph) = graphs.pop() {
+            nodes.extend(&graph.node);
+            let attributes = graph.node.iter().flat_map(|node| &node.attribute);
+            graphs.extend(attributes.flat_map(|a| a.g.iter().chain(&a.graphs)));
+        }
+        nodes.into_iter().map(|node| &*node.op_type)
     }
 
     /// The version of the ONNX operators that the graph speaks.
@@ -212,14 +236,12 @@ fn undecodable(path: &Path, bytes: &[u8], reason: &str) -> Error {
     Error::NotOnnx { path: path.to_owned(), found, hint: "give the path of a .onnx file" }
 }
 
+fn is_external(tensor: &TensorProto) -> bool {
+    tensor.data_location == Some(DataLocation::External as i32)
+}
+
 /// A tensor whose shape and data disagree would make a runtime allocate what the file doesn't hold.
 fn check_initializer(tensor: &TensorProto) -> Result<(), String> {
-    if tensor.data_location == Some(DataLocation::External as i32) {
-        return Err(format!(
-            "the tensor `{}` is kept in another file; save the model as one file",
-            tensor.name
-        ));
-    }
     let elements = tensor
         .dims
         .iter()
@@ -299,7 +321,8 @@ mod tests {
         let large = TensorProto { dims: vec![1 << 30], ..huge.clone() };
         assert!(error(&encode(graph(large))).to_string().contains("holds 0 bytes"));
         let external = TensorProto { data_location: Some(1), ..huge };
-        assert!(error(&encode(graph(external))).to_string().contains("another file"));
+        let external = error(&encode(graph(external))).to_string();
+        assert!(external.contains("save it as one file") && !external.contains("damaged"), "{external}");
         assert!(error(&[8, 8]).to_string().contains("no graph"));
     }
 

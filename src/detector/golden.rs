@@ -53,6 +53,9 @@ pub enum Checked {
     },
     /// There were no golden outputs; the outputs were plausible.
     Plausible,
+    /// There were no golden outputs, and every score was the same, next to 0: the model may find nothing at all, as one
+    /// does whose outputs were quantized together.
+    Silent,
 }
 
 /// The picture: gradients, blocks and curves in integer arithmetic, the same in every language.
@@ -74,12 +77,19 @@ pub(super) fn picture(size: Size) -> Tensor {
 pub(super) fn check(file: &ModelFile, contract: &Contract, outputs: &[&[f32]]) -> Result<Checked, Error> {
     let wrong = |reason: String| Error::Golden { path: file.path.clone(), reason };
     let (boxes, classes) = groups(&contract.layout, outputs);
-    plausible(&contract.layout, &boxes, &classes, contract.size).map_err(wrong)?;
-    let Some(golden) = read(file)? else { return Ok(Checked::Plausible) };
-    if golden.size != [contract.size.height, contract.size.width] {
-        // A dynamic export that the user pinned to another size.
-        return Ok(Checked::Plausible);
-    }
+    let plausible = match &contract.layout {
+        Layout::EndToEnd { classes, .. } => rows(outputs[0], *classes, contract.size),
+        layout => {
+            probabilities(layout, outputs).and_then(|()| plausible(layout, &boxes, &classes, contract.size))
+        }
+    };
+    let plausible = plausible.map_err(wrong)?;
+    // The rows of an end-to-end head are sorted by score: the least difference of two scores swaps them, and then
+    // values at fixed places say nothing.
+    let golden = read(file)?.filter(|_| !matches!(contract.layout, Layout::EndToEnd { .. }));
+    // A dynamic export may be pinned to another size.
+    let golden = golden.filter(|golden| golden.size == [contract.size.height, contract.size.width]);
+    let Some(golden) = golden else { return Ok(plausible) };
     let boxes = deviation(&golden.boxes, &boxes);
     let classes = deviation(&golden.classes, &classes);
     let tolerance = golden.tolerance;
@@ -131,6 +141,7 @@ fn groups(layout: &Layout, outputs: &[&[f32]]) -> (Vec<f32>, Vec<f32>) {
             };
             (boxes.to_vec(), scores.iter().map(logit).collect())
         }
+        Layout::EndToEnd { .. } => (Vec::new(), Vec::new()),
         Layout::Raw { reg_max, classes, levels } => {
             let (mut boxes, mut values) = (Vec::new(), Vec::new());
             for level in levels {
@@ -147,23 +158,60 @@ fn groups(layout: &Layout, outputs: &[&[f32]]) -> (Vec<f32>, Vec<f32>) {
     }
 }
 
+/// The scores of a decoded output are probabilities; a rounding error may step over the ends. Written so that NaN fails.
+fn probabilities(layout: &Layout, outputs: &[&[f32]]) -> Result<(), String> {
+    let Layout::Decoded { anchors, .. } = layout else { return Ok(()) };
+    match outputs[0][4 * anchors..].iter().find(|score| !PROBABILITY.contains(*score)) {
+        Some(bad) => Err(format!("its scores hold {bad}, which is no probability")),
+        None => Ok(()),
+    }
+}
+
+const PROBABILITY: std::ops::RangeInclusive<f32> = -0.001..=1.001;
+
 /// What no sound detector's outputs fail, whatever it was trained on.
-fn plausible(layout: &Layout, boxes: &[f32], classes: &[f32], size: Size) -> Result<(), String> {
+fn plausible(layout: &Layout, boxes: &[f32], classes: &[f32], size: Size) -> Result<Checked, String> {
     if let Some(bad) = boxes.iter().chain(classes).find(|v| !v.is_finite()) {
         return Err(format!("its outputs hold {bad}"));
     }
-    let far = 8.0 * size.width.max(size.height) as f32;
+    let far = far(size);
     let limit = if matches!(layout, Layout::Decoded { .. }) { far } else { 1e4 };
     if let Some(bad) = boxes.iter().chain(classes).find(|v| v.abs() > limit) {
         return Err(format!("its outputs hold the implausible value {bad}"));
     }
     let constant = |values: &[f32]| values.iter().all(|v| *v == values[0]);
     // Probabilities that are all next to 0 are no fault of a model that sees nothing here.
+    let silent = constant(classes) && classes.first().is_some_and(|logit| *logit < -4.0);
     let raw = matches!(layout, Layout::Raw { .. });
-    if constant(boxes) || raw && constant(classes) {
+    if constant(boxes) || constant(classes) && (raw || !silent) {
         return Err("all its outputs are the same, whatever it sees".into());
     }
-    Ok(())
+    Ok(if silent { Checked::Silent } else { Checked::Plausible })
+}
+
+/// Boxes lie within this of the input's pixels.
+fn far(size: Size) -> f32 {
+    8.0 * size.width.max(size.height) as f32
+}
+
+/// What no sound end-to-end head's rows fail.
+fn rows(output: &[f32], classes: usize, size: Size) -> Result<Checked, String> {
+    let mut best = 0.0f32;
+    for [box_ @ .., score, class] in output.as_chunks::<6>().0 {
+        // Written so that NaN fails.
+        if let Some(bad) = box_.iter().find(|v| !(v.abs() <= far(size))) {
+            return Err(format!("its boxes hold {bad}"));
+        }
+        if !PROBABILITY.contains(score) {
+            return Err(format!("its scores hold {score}"));
+        }
+        // Rows without an object may have any class.
+        if *score > 0.001 && !(class.fract() == 0.0 && (0.0..classes as f32).contains(class)) {
+            return Err(format!("its classes hold {class}, where there are {classes}"));
+        }
+        best = best.max(*score);
+    }
+    Ok(if best == 0.0 { Checked::Silent } else { Checked::Plausible })
 }
 
 /// The root mean square of the differences at the probes, relative to the standard deviation of what is expected.
@@ -207,9 +255,42 @@ mod tests {
         let layout = Layout::Raw { reg_max: 1, classes: 2, levels: Vec::new() };
         let size = Size::new(320, 320);
         let says = |boxes: &[f32], classes: &[f32]| plausible(&layout, boxes, classes, size);
-        assert_eq!(says(&[1.0, 2.0, 3.0, 4.0], &[-4.0, -3.0]), Ok(()));
+        assert_eq!(says(&[1.0, 2.0, 3.0, 4.0], &[-4.0, -3.0]), Ok(Checked::Plausible));
         assert!(says(&[f32::NAN, 2.0, 3.0, 4.0], &[-4.0, -3.0]).unwrap_err().contains("NaN"));
         assert!(says(&[1e9, 2.0, 3.0, 4.0], &[-4.0, -3.0]).unwrap_err().contains("implausible"));
         assert!(says(&[1.0, 2.0, 3.0, 4.0], &[-4.0, -4.0]).unwrap_err().contains("the same"));
+    }
+
+    #[test]
+    fn a_decoded_output_that_scores_nothing_is_silent() {
+        let layout = Layout::Decoded { anchors: 2, classes: 1 };
+        let says = |scores: [f32; 2]| {
+            let output = [9.0, 8.0, 9.0, 8.0, 7.0, 6.0, 7.0, 6.0, scores[0], scores[1]];
+            let (boxes, classes) = groups(&layout, &[&output]);
+            probabilities(&layout, &[&output])?;
+            plausible(&layout, &boxes, &classes, Size::new(320, 320))
+        };
+        assert_eq!(says([0.0, 0.0]), Ok(Checked::Silent));
+        assert_eq!(says([0.0, 0.01]), Ok(Checked::Plausible));
+        assert!(says([0.5, 0.5]).unwrap_err().contains("the same"));
+        assert!(says([0.5, f32::NAN]).unwrap_err().contains("NaN"));
+        assert!(says([0.5, 3.0]).unwrap_err().contains("3, which is no probability"));
+    }
+
+    #[test]
+    fn rows_of_an_end_to_end_head_are_looked_through() {
+        let says = |row: [f32; 6]| rows(&row, 3, Size::new(320, 320));
+        assert_eq!(says([1.0, 2.0, 30.0, 40.0, 0.9, 2.0]), Ok(Checked::Plausible));
+        assert_eq!(says([0.0, 0.0, 0.0, 0.0, 0.0, -1.0]), Ok(Checked::Silent));
+        for (at, bad, word) in
+            [(0, f32::NAN, "boxes"), (3, 1e6, "boxes"), (4, 7.0, "scores"), (4, f32::NAN, "scores")]
+        {
+            let mut row = [1.0, 2.0, 30.0, 40.0, 0.9, 2.0];
+            row[at] = bad;
+            assert!(says(row).unwrap_err().contains(word), "{row:?}");
+        }
+        for class in [3.0, -1.0, 0.5, f32::NAN] {
+            assert!(says([1.0, 2.0, 30.0, 40.0, 0.9, class]).unwrap_err().contains("classes"), "{class}");
+        }
     }
 }

@@ -19,6 +19,14 @@ pub enum Layout {
         /// Number of classes.
         classes: usize,
     },
+    /// One output `1 × slots × 6`: left, top, right, bottom in pixels of the input, score and class, of each object once.
+    /// The end-to-end heads of YOLOv10 and YOLO26, which need no suppression.
+    EndToEnd {
+        /// Number of rows; those without an object have a low score.
+        slots: usize,
+        /// Number of classes.
+        classes: usize,
+    },
     /// The logits as the heads make them, a level for each stride: `1 × (4 · reg_max) × h × w` for the distances to the
     /// four sides and `1 × classes × h × w` for the classes, in two outputs or one after the other in one.
     Raw {
@@ -71,7 +79,9 @@ impl Layout {
     /// Number of classes.
     pub fn classes(&self) -> usize {
         match self {
-            Layout::Decoded { classes, .. } | Layout::Raw { classes, .. } => *classes,
+            Layout::Decoded { classes, .. }
+            | Layout::EndToEnd { classes, .. }
+            | Layout::Raw { classes, .. } => *classes,
         }
     }
 
@@ -79,6 +89,7 @@ impl Layout {
     pub fn anchors(&self) -> usize {
         match self {
             Layout::Decoded { anchors, .. } => *anchors,
+            Layout::EndToEnd { slots, .. } => *slots,
             Layout::Raw { levels, .. } => levels.iter().map(|l| l.width * l.height).sum(),
         }
     }
@@ -89,6 +100,9 @@ impl std::fmt::Display for Layout {
         match self {
             Layout::Decoded { anchors, classes } => {
                 write!(f, "decoded, 1x(4+{classes})x{anchors}")
+            }
+            Layout::EndToEnd { slots, classes } => {
+                write!(f, "end-to-end, 1x{slots}x6, {classes} classes")
             }
             Layout::Raw { reg_max, classes, levels } => {
                 let strides: Vec<String> = levels.iter().map(|l| l.stride.to_string()).collect();
@@ -134,13 +148,13 @@ pub(super) fn recognize(
         ));
     }
     match said {
-        Some("decoded" | "stock") => decoded(&shapes, names),
+        Some("decoded" | "stock") => decoded(&shapes, input, names),
         Some("raw") => raw(outputs, &shapes, input, names),
         Some(other) => Err(unknown(
             format!("has the metadata vigie.layout = `{other}`"),
             "it must be `raw`, or `stock` for a decoded output",
         )),
-        None if shapes.len() == 1 && shapes[0].len() == 3 => decoded(&shapes, names),
+        None if shapes.len() == 1 && shapes[0].len() == 3 => decoded(&shapes, input, names),
         None => raw(outputs, &shapes, input, names),
     }
 }
@@ -150,7 +164,7 @@ fn shapes(outputs: &[Output]) -> Result<Vec<&[usize]>, Unknown> {
         let shape = o.shape.as_ref().ok_or_else(|| Unknown {
             kind: ContractKind::DynamicShape,
             problem: format!("has the output {} of a shape that is only known at run time", o.name),
-            hint: "export it with fixed shapes (dynamic=False) and without a built-in NMS (nms=False)".into(),
+            hint: "export it with fixed shapes (dynamic=False)".into(),
         })?;
         // Bounds every later product of dimensions.
         let elements = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).unwrap_or(usize::MAX);
@@ -163,7 +177,7 @@ fn shapes(outputs: &[Output]) -> Result<Vec<&[usize]>, Unknown> {
     Ok(outputs.iter().filter_map(|o| o.shape.as_deref()).collect())
 }
 
-fn decoded(shapes: &[&[usize]], names: Option<usize>) -> Result<Layout, Unknown> {
+fn decoded(shapes: &[&[usize]], input: Size, names: Option<usize>) -> Result<Layout, Unknown> {
     let problem = || format!("has outputs of the shapes {shapes:?}, not 1x(4+classes)xanchors");
     let [[1, rows, anchors]] = shapes else {
         return Err(unknown(
@@ -174,19 +188,38 @@ fn decoded(shapes: &[&[usize]], names: Option<usize>) -> Result<Layout, Unknown>
     if let Some(classes) = names.filter(|n| n + 4 == *rows) {
         return Ok(Layout::Decoded { anchors: *anchors, classes });
     }
-    if *anchors == 6 {
-        return Err(unknown(problem(), "it seems to have NMS built in; export it with nms=False"));
+    if *anchors == 6 && !transposed(*rows, input) {
+        return end_to_end(*rows, names);
     }
     if names.is_some_and(|n| n + 4 == *anchors || n + 5 == *anchors) || rows > anchors {
         return Err(unknown(
             problem(),
-            "it seems to be a YOLOv5-style or transposed output; use a YOLOv8 or YOLO11 export",
+            "it seems to be transposed, or of a program that isn't Ultralytics (the first YOLOv5, YOLOX); use an \
+             Ultralytics export: 1x(4+classes)xanchors, or 1x300x6 of an end-to-end head",
         ));
     }
     match rows.checked_sub(4) {
         None | Some(0) => Err(unknown(problem(), "there is no room for a class")),
         // With a number of names that doesn't fit, the contract says so, and means the names.
         Some(classes) => Ok(Layout::Decoded { anchors: *anchors, classes }),
+    }
+}
+
+/// Whether so many rows are anchors: one or three for each place of the usual strides.
+fn transposed(rows: usize, input: Size) -> bool {
+    let places: u32 = [8, 16, 32].map(|stride| (input.width / stride) * (input.height / stride)).iter().sum();
+    // So few may well be objects.
+    rows > 300 && [places as usize, 3 * places as usize].contains(&rows)
+}
+
+fn end_to_end(slots: usize, names: Option<usize>) -> Result<Layout, Unknown> {
+    match names {
+        Some(classes) => Ok(Layout::EndToEnd { slots, classes }),
+        None => Err(Unknown {
+            kind: ContractKind::Names,
+            problem: "doesn't say what its classes are called (no `names` in its metadata)".into(),
+            hint: "say names = [\"…\", …] under [model]".into(),
+        }),
     }
 }
 
@@ -291,6 +324,19 @@ mod tests {
     }
 
     #[test]
+    fn end_to_end_heads() {
+        for (slots, classes) in [(300, 80), (300, 1), (100, 2), (1000, 80)] {
+            let output = outputs(&[("output0", &[1, slots, 6])]);
+            let layout = recognize(None, &output, INPUT, Some(classes)).unwrap();
+            assert_eq!(layout, Layout::EndToEnd { slots, classes });
+        }
+        // Two classes and six anchors: the names decide.
+        let tiny = outputs(&[("output0", &[1, 6, 6])]);
+        let want = Layout::Decoded { anchors: 6, classes: 2 };
+        assert_eq!(recognize(None, &tiny, INPUT, Some(2)).unwrap(), want);
+    }
+
+    #[test]
     fn raw_heads_in_any_order() {
         let all = outputs(&[
             ("cls16", &[1, 21, 16, 20]),
@@ -337,8 +383,11 @@ mod tests {
     fn the_others_are_named() {
         let says =
             |all: &[(&str, &[usize])], names| recognize(None, &outputs(all), INPUT, names).unwrap_err().hint;
-        assert!(says(&[("output0", &[1, 300, 6])], Some(80)).contains("nms=False"));
         assert!(says(&[("output0", &[1, 25200, 85])], Some(80)).contains("YOLOv5"));
+        let (places, one_class) = (40 * 32 + 20 * 16 + 10 * 8, 3 * (40 * 32 + 20 * 16 + 10 * 8));
+        assert!(says(&[("output0", &[1, one_class, 6])], Some(1)).contains("YOLOv5"));
+        assert!(says(&[("output0", &[1, places, 6])], Some(2)).contains("transposed"));
+        assert!(says(&[("output0", &[1, 300, 6])], None).contains("names"), "rows don't tell the number");
         assert!(says(&[("output0", &[1, 4, 2100])], None).contains("no room"));
         assert!(says(&[("logits", &[1, 1000])], None).contains("raw heads"));
         assert!(

@@ -1,5 +1,6 @@
 //! A [`crate::vision::Tensor`] becomes [`Detection`]s. Only this room names tract.
 
+mod adapt;
 mod contract;
 mod decode;
 mod describe;
@@ -19,6 +20,8 @@ mod post;
 mod profile;
 mod threads;
 mod thresholds;
+mod weights;
+mod words;
 
 use std::path::PathBuf;
 
@@ -34,6 +37,7 @@ pub use layout::{Channels, Layout, Level};
 pub use post::Post;
 pub use profile::LayerTime;
 pub use thresholds::{ClassThresholds, UnknownLabel};
+pub use words::{listed, printable};
 
 /// One object that the model saw in one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -16,11 +16,12 @@ pub struct Post {
 }
 
 impl Post {
-    /// For outputs of a layout; boxes of a class that overlap more than `nms_iou` are one, and at most
-    /// `max_detections`, the best ones, are reported.
+    /// For outputs of a layout; boxes of a class that overlap more than `nms_iou` are one (but for an end-to-end head,
+    /// which reports each object once), and at most `max_detections`, the best ones, are reported.
     pub fn new(layout: &Layout, nms_iou: f32, max_detections: usize) -> Post {
         // Where every anchor speaks for one class, there are never more candidates than anchors.
         let candidates = Vec::with_capacity(layout.anchors());
+        let nms_iou = if matches!(layout, Layout::EndToEnd { .. }) { f32::INFINITY } else { nms_iou };
         Post { speaks: Speaks::BestClass, nms_iou, max_detections, candidates }
     }
 
@@ -50,5 +51,27 @@ impl Post {
             score: c.score,
             bbox: letterbox.undo(&c.bbox),
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Size;
+
+    #[test]
+    fn what_an_end_to_end_head_tells_apart_stays_apart() {
+        let layout = Layout::EndToEnd { slots: 2, classes: 1 };
+        let output = [0.0, 0.0, 10.0, 10.0, 0.8, 0.0, 1.0, 0.0, 11.0, 10.0, 0.9, 0.0];
+        let (size, mut found) = (Size::new(32, 32), Vec::new());
+        let thresholds = ClassThresholds::uniform(0.5, 1);
+        Post::new(&layout, 0.5, 10).run(
+            &layout,
+            &[&output],
+            &thresholds,
+            &Letterbox::new(size, size),
+            &mut found,
+        );
+        assert_eq!(found.iter().map(|d| d.score).collect::<Vec<_>>(), [0.9, 0.8], "best first");
     }
 }

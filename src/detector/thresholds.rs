@@ -4,7 +4,7 @@ use super::Thresholds;
 
 /// A label that the model doesn't know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the model has no label `{label}`{}; it has: {}", suggest(.suggestion), .known.join(", "))]
+#[error("the model has no label `{label}`{}; it has: {}", suggest(.suggestion), super::words::listed(.known.iter().map(String::as_str), 100))]
 pub struct UnknownLabel {
     /// What was asked for.
     pub label: String,

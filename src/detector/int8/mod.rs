@@ -16,7 +16,7 @@ mod rows;
 
 #[cfg(test)]
 pub(super) use bands::threads;
-pub use import::{Rewritten, rewrite};
+pub use import::{Rewritten, check, rewrite};
 pub use op::Region;
 pub use report::{Layer, Report, Runs};
 

@@ -25,7 +25,7 @@ use super::plan::{Elem, Form, Id, Info, Named, Port, Step};
 use onnx::{Attributes, Const, Index, dtype, elements};
 use value::{Origin, Quant, Val, View};
 
-pub use regions::{Rewritten, rewrite};
+pub use regions::{Rewritten, check, rewrite};
 
 /// Elements that the importer may spend on tensors and maps of one model.
 const BUDGET: usize = 1 << 28;

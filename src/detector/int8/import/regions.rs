@@ -63,6 +63,14 @@ pub fn rewrite(model: &mut ModelProto, onnx: &mut Onnx, options: &Options) -> Re
     Ok(Rewritten { report: Report { layers }, plans, whole })
 }
 
+/// What [`rewrite`] asks of a model that is left as it is.
+///
+/// # Errors
+/// As [`rewrite`].
+pub fn check(model: &ModelProto) -> Result<(), Error> {
+    check_outputs(model.graph.as_ref().ok_or(Error::NoGraph)?)
+}
+
 /// tract looks outputs up without asking whether they are there.
 fn check_outputs(graph: &GraphProto) -> Result<(), Error> {
     let made: HashSet<&str> = graph
