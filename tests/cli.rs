@@ -75,6 +75,58 @@ fn annotated_pictures_and_coco_results_are_written() {
 }
 
 #[test]
+fn pictures_of_one_name_are_annotated_side_by_side_and_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let png = std::fs::read("tests/parity/chelsea.png").unwrap();
+    for (dir, name) in [("a", "1.png"), ("b", "1.jpg")] {
+        std::fs::create_dir(at(dir)).unwrap();
+        std::fs::write(at(dir).join(name), &png).unwrap();
+    }
+    std::fs::copy("demo/pictures/horses.jpg", at("b/1.jpg")).unwrap();
+    let (a, b, out) = (at("a"), at("b"), at("out"));
+    lines(&["detect", "--json", path(&a), path(&b), "--annotate", path(&out)]);
+    let mut names: Vec<_> = std::fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["1-2.jpg", "1.jpg"]);
+    let output = run(&["detect", path(&b), "--annotate", path(&b)]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("would overwrite") && told.contains("--annotate"), "{told}");
+    assert_eq!(std::fs::read(at("b/1.jpg")).unwrap(), std::fs::read("demo/pictures/horses.jpg").unwrap());
+}
+
+#[test]
+fn a_dynamic_model_runs_at_the_size_that_the_command_line_says() {
+    let model = ["--model", "tests/parity/tiny-dynamic.onnx", "--imgsz", "64", "64"];
+    let picture = "demo/pictures/horses.jpg";
+    let found = lines(&[&["detect", "--json", picture][..], &model].concat());
+    assert_eq!(found[0]["file"], picture);
+    let [report] = &lines(&[&["bench", "--json", "--frames", "1", picture][..], &model].concat())[..] else {
+        panic!("one object")
+    };
+    assert_eq!(report["kernels"], "tract");
+    let [info] =
+        &lines(&["model", "info", "--json", "tests/parity/tiny-dynamic.onnx", "--imgsz", "64", "64"])[..]
+    else {
+        panic!("one object")
+    };
+    assert_eq!(info["imgsz"], json!([64, 64]));
+}
+
+#[test]
+fn model_info_says_what_was_changed_and_prints_no_more_than_anybody_reads() {
+    let info = |args: &[&str]| String::from_utf8(run(args).stdout).unwrap();
+    let half = info(&["model", "info", "tests/parity/tiny-half.onnx"]);
+    assert!(cfg!(target_arch = "aarch64") || half.contains("note         its 16-bit floats"), "{half}");
+    let names = (0..300).map(|n| format!("thing {n}")).collect::<Vec<_>>().join(",");
+    let many = info(&["model", "info", "tests/parity/tiny-end2end.onnx", "--names", &names]);
+    assert!(many.contains("thing 99, … and 200 more"), "{many}");
+    let escaped = info(&["model", "info", "tests/parity/tiny-stock.onnx", "--names", "a,b,\u{1b}[31m"]);
+    assert!(escaped.contains("a, b, \\u{1b}[31m"), "{escaped}");
+}
+
+#[test]
 fn bench_measures_stages_and_layers_on_the_threads_that_were_asked_for() {
     let args = ["bench", "--json", "--layers", "--frames", "2", "--threads", "2", "demo/pictures/horses.jpg"];
     let [report] = &lines(&args)[..] else { panic!("one object") };

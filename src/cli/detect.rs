@@ -1,16 +1,18 @@
 //! `vigie detect`: objects in pictures, as words, JSON, COCO results or annotated pictures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use miette::miette;
 use serde::Serialize;
 
+use super::coco_results::{self, CocoResult};
+use super::model_args::{ModelArgs, ScoreArgs};
 use super::pictures::{cannot, label, picture_files, save_annotated};
 use super::{Failure, Outcome, output};
-use crate::config;
-use crate::detector::{self, ClassThresholds, Detection, Detector, Thresholds};
+use crate::detector::{Detection, Detector};
 use crate::geometry::Size;
+use crate::mqtt::payload::round;
 use crate::vision::{Preprocessor, Tensor, picture};
 
 /// Arguments of `vigie detect`.
@@ -21,6 +23,8 @@ pub struct Args {
     inputs: Vec<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    score: ScoreArgs,
     /// Print one JSON object a picture
     #[arg(long)]
     json: bool,
@@ -31,76 +35,6 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
 }
-
-/// Which model, and how it is run; shared by the commands that need one.
-#[derive(Debug, clap::Args)]
-pub struct ModelArgs {
-    /// The model's ONNX file; default: the shipped one
-    #[arg(long, value_name = "ONNX")]
-    model: Option<PathBuf>,
-    /// Inference threads; 0: all cores up to two, otherwise all but one
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    threads: usize,
-    /// Least score, 0…1: for all labels (0.4), or for one (person=0.3); may be given several times
-    #[arg(long = "threshold", value_name = "[LABEL=]SCORE", value_parser = threshold)]
-    thresholds: Vec<(String, f32)>,
-}
-
-fn threshold(text: &str) -> Result<(String, f32), String> {
-    let (label, score) = text.rsplit_once('=').unwrap_or(("*", text));
-    match score.parse::<f32>() {
-        Ok(score) if (0.0..=1.0).contains(&score) => Ok((label.to_owned(), score)),
-        _ => Err(format!("'{score}' is no score between 0 and 1")),
-    }
-}
-
-impl ModelArgs {
-    /// What the detector wants to know.
-    ///
-    /// # Errors
-    /// When no model is named and none is installed.
-    pub fn options(&self) -> Result<detector::Options, Failure> {
-        let path = match &self.model {
-            Some(path) => path.clone(),
-            None => shipped_model()?,
-        };
-        Ok(detector::Options { threads: self.threads, ..detector::Options::new(path) })
-    }
-
-    /// The thresholds for the model's classes.
-    ///
-    /// # Errors
-    /// When a label is none of the model's.
-    pub fn thresholds(&self, detector: &Detector) -> Result<ClassThresholds, Failure> {
-        let mut thresholds = Thresholds { default: DEFAULT_THRESHOLD, labels: Vec::new() };
-        for (label, score) in &self.thresholds {
-            if label == "*" {
-                thresholds.default = *score;
-            } else {
-                thresholds.labels.push((label.clone(), *score));
-            }
-        }
-        thresholds.resolve(&detector.contract().names).map_err(Failure::usage)
-    }
-}
-
-/// The installed model.
-///
-/// # Errors
-/// When there is none.
-pub(super) fn shipped_model() -> Result<PathBuf, Failure> {
-    config::shipped_model().ok_or_else(|| {
-        Failure::Usage(miette!(
-            help = format!("name one with --model, or its folder with {}", config::MODEL_DIR_VARIABLE),
-            "there is no {}, neither in {} nor in ./models",
-            config::MODEL_FILE,
-            config::MODEL_DIR
-        ))
-    })
-}
-
-/// Below it a box is more often wrong than right.
-const DEFAULT_THRESHOLD: f32 = 0.4;
 
 /// One picture's result, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -120,23 +54,18 @@ struct Found<'a> {
     bbox: [f32; 4],
 }
 
-/// One entry of a COCO results file.
-#[derive(Debug, Serialize)]
-struct CocoResult {
-    image_id: u64,
-    category_id: u32,
-    bbox: [f32; 4],
-    score: f32,
-}
-
 /// Detects, and goes on after a picture that can't be read; such a picture makes the exit code 1 in the end.
 pub fn run(args: Args) -> Outcome {
     let files = picture_files(&args.inputs)?;
     let mut detector = Detector::load(&args.model.options()?).map_err(Failure::runtime)?;
-    let thresholds = args.model.thresholds(&detector)?;
-    if let Some(dir) = &args.annotate {
-        std::fs::create_dir_all(dir).map_err(|e| cannot("create the folder", dir, e))?;
-    }
+    let thresholds = args.score.thresholds(&detector)?;
+    let targets = match &args.annotate {
+        Some(dir) => {
+            std::fs::create_dir_all(dir).map_err(|e| cannot("create the folder", dir, e))?;
+            targets(&files, dir)?
+        }
+        None => Vec::new(),
+    };
     let size = detector.contract().size;
     let (mut preprocessor, mut tensor) = (Preprocessor::new(size), Tensor::new(size));
     let mut found = Vec::new();
@@ -164,20 +93,55 @@ pub fn run(args: Args) -> Outcome {
             let image_id = stem_number(file).unwrap_or(index as u64 + 1);
             coco.extend(found.iter().map(|d| coco_result(image_id, d)));
         }
-        if let Some(dir) = &args.annotate {
-            let target = dir.join(file.file_name().unwrap_or(file.as_os_str())).with_extension("jpg");
-            save_annotated(&frame, &found, names, &target).map_err(Failure::runtime)?;
+        if let Some(target) = targets.get(index) {
+            save_annotated(&frame, &found, names, target).map_err(Failure::runtime)?;
         }
     }
     bar.finish_and_clear();
     if let Some(path) = &args.coco {
-        let text = serde_json::to_vec(&coco).map_err(Failure::runtime)?;
-        std::fs::write(path, text).map_err(|e| cannot("write the COCO results to", path, e))?;
+        coco_results::write(path, &coco)?;
     }
     if failed > 0 {
         return Err(Failure::Runtime(miette!("{failed} of {} pictures could not be read", files.len())));
     }
     Ok(())
+}
+
+/// By picture, the annotated file in a folder: its own name, with a number where another picture has it.
+///
+/// # Errors
+/// When an annotated picture would take the place of one that is looked at.
+fn targets(files: &[PathBuf], dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let sources: HashSet<PathBuf> = files.iter().map(|file| real(file)).collect();
+    let mut taken = HashSet::new();
+    let mut targets = Vec::with_capacity(files.len());
+    for file in files {
+        let stem = file.file_stem().unwrap_or(file.as_os_str());
+        let named = |suffix: &str| {
+            let mut name = stem.to_owned();
+            name.push(suffix);
+            name.push(".jpg");
+            dir.join(name)
+        };
+        let mut target = named("");
+        for number in 2.. {
+            if taken.insert(target.clone()) {
+                break;
+            }
+            target = named(&format!("-{number}"));
+        }
+        if sources.contains(&real(&target)) {
+            return Err(Failure::Usage(miette!(
+                help = "name another folder with --annotate",
+                "the annotated picture of '{}' would overwrite the picture '{}'",
+                file.display(),
+                target.display()
+            )));
+        }
+        targets.push(target);
+    }
+    Ok(targets)
 }
 
 /// The number that a COCO file name is, for instance 139 of `000000000139.jpg`.
@@ -203,10 +167,6 @@ fn line<'a>(file: &Path, size: Size, found: &[Detection], names: &'a [String]) -
     }
 }
 
-fn round(value: f32, steps: f32) -> f32 {
-    (value * steps).round() / steps
-}
-
 /// `street.jpg: 2 persons 0.91 0.64, 1 car 0.80`, the surest first.
 fn sentence(file: &Path, found: &[Detection], names: &[String]) -> String {
     let mut by_label: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
@@ -229,7 +189,7 @@ fn coco_result(image_id: u64, d: &Detection) -> CocoResult {
     let b = d.bbox;
     CocoResult {
         image_id,
-        category_id: u32::from(d.class_id) + 1,
+        category_id: u64::from(d.class_id) + 1,
         bbox: [b.x1, b.y1, b.width(), b.height()],
         score: d.score,
     }
@@ -239,13 +199,6 @@ fn coco_result(image_id: u64, d: &Detection) -> CocoResult {
 mod tests {
     use super::*;
     use crate::geometry::BBox;
-
-    #[test]
-    fn thresholds_are_for_all_or_for_one_label() {
-        assert_eq!(threshold("0.25"), Ok(("*".to_owned(), 0.25)));
-        assert_eq!(threshold("person=0.3"), Ok(("person".to_owned(), 0.3)));
-        assert!(threshold("person=1.5").is_err() && threshold("person").is_err());
-    }
 
     #[test]
     fn the_surest_label_comes_first() {

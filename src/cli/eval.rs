@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
-use super::detect::shipped_model;
+use super::coco_results::{self, CocoResult};
+use super::model_args::ModelArgs;
 use super::{Failure, Outcome, output};
 use crate::detector::eval::{Category, Dataset, Evaluator, Found, Image, Scores};
 use crate::detector::{ClassThresholds, Detection, Detector, Options};
@@ -26,12 +25,8 @@ pub struct Args {
     /// The folder that the pictures' file names are relative to.
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
-    /// The ONNX file; the shipped one if none is given.
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
-    /// Inference threads; 0: all cores up to two, otherwise all but one.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Only the first N pictures.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -43,24 +38,13 @@ pub struct Args {
     json: bool,
 }
 
-/// A detection in COCO's results JSON.
-#[derive(Serialize)]
-struct CocoResult {
-    image_id: u64,
-    category_id: u64,
-    bbox: [f64; 4],
-    score: f64,
-}
-
 /// Runs the subcommand.
 pub fn run(args: Args) -> Outcome {
     let mut data = Dataset::read(&args.coco).map_err(Failure::usage)?;
     data.images.truncate(args.limit.unwrap_or(usize::MAX));
     present(&data, &args.images)?;
-    let mut options = Options::new(args.model.map_or_else(shipped_model, Ok)?);
-    options.threads = args.threads;
-    options.nms_iou = NMS_IOU;
-    options.max_detections = MAX_DETECTIONS;
+    let options = args.model.options()?;
+    let options = Options { nms_iou: NMS_IOU, max_detections: MAX_DETECTIONS, ..options };
     let detector = Detector::load(&options).map_err(Failure::runtime)?.with_every_class();
     let known = known(&data, &detector.contract().names)?;
 
@@ -78,7 +62,7 @@ pub fn run(args: Args) -> Outcome {
     }
     bar.finish_and_clear();
     if let Some(path) = &args.detections {
-        write(path, &results)?;
+        coco_results::write(path, &results)?;
     }
     let scores = evaluator.finish(&scored(data, &known));
     match args.json {
@@ -192,15 +176,9 @@ fn result(image: &Image, categories: &[Category], found: &Found) -> CocoResult {
     CocoResult {
         image_id: image.id,
         category_id: categories[found.category].id,
-        bbox: found.bbox,
-        score: found.score,
+        bbox: found.bbox.map(|v| v as f32),
+        score: found.score as f32,
     }
-}
-
-fn write(path: &Path, results: &[CocoResult]) -> Result<(), Failure> {
-    let json = serde_json::to_vec(results).map_err(Failure::runtime)?;
-    std::fs::write(path, json)
-        .map_err(|e| Failure::Runtime(miette::miette!("can't write detections to {}: {e}", path.display())))
 }
 
 fn table(scores: &Scores) -> String {

@@ -10,6 +10,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 pub mod bench;
 mod cameras;
 mod check;
+mod coco_results;
 pub mod completions;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -17,6 +18,7 @@ pub mod detect;
 mod eval;
 pub mod man;
 mod model;
+mod model_args;
 pub mod output;
 pub mod pictures;
 pub mod run;

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::detect::shipped_model;
+use super::model_args::ContractArgs;
 use super::{Failure, Outcome, output};
-use crate::detector::{self, ContractOverride, Description, Layer, Options};
+use crate::detector::{self, Description, Layer, listed, printable};
 
 /// Looks into a model file.
 #[derive(Debug, clap::Args)]
@@ -24,12 +24,8 @@ enum Command {
 struct Info {
     /// The ONNX file; the shipped one if none is given.
     model: Option<PathBuf>,
-    /// Class names, separated by commas, instead of those in the file.
-    #[arg(long, value_delimiter = ',')]
-    names: Option<Vec<String>>,
-    /// Input height and width, for a model of dynamic shapes.
-    #[arg(long, num_args = 2, value_names = ["HEIGHT", "WIDTH"])]
-    imgsz: Option<Vec<u32>>,
+    #[command(flatten)]
+    contract: ContractArgs,
     /// List every layer that multiplies.
     #[arg(long)]
     layers: bool,
@@ -46,10 +42,7 @@ pub fn run(args: Args) -> Outcome {
 }
 
 fn run_info(args: Info) -> Outcome {
-    let imgsz = args.imgsz.and_then(|sides| <[u32; 2]>::try_from(sides).ok());
-    let contract = ContractOverride { names: args.names, imgsz };
-    let path = args.model.map_or_else(shipped_model, Ok)?;
-    let options = Options { contract, ..Options::new(path) };
+    let options = args.contract.options(args.model)?;
     let description = detector::describe(&options).map_err(Failure::runtime)?;
     match args.json {
         true => output::json_line(&description)?,
@@ -57,6 +50,10 @@ fn run_info(args: Info) -> Outcome {
     }
     Ok(())
 }
+
+/// No longer list is printed, and no longer line, whatever the file holds; `--json` has all of it.
+const MOST: usize = 100;
+const MOST_CHARACTERS: usize = 4000;
 
 fn table(d: &Description, all_layers: bool) -> String {
     let opset = d.opset.map_or("unknown".to_owned(), |v| v.to_string());
@@ -74,16 +71,17 @@ fn table(d: &Description, all_layers: bool) -> String {
     rows.extend(d.outputs.iter().map(|port| ("output", port.clone())));
     rows.extend([
         ("layout", d.layout.clone()),
-        ("classes", format!("{}: {}", d.names.len(), d.names.join(", "))),
+        ("classes", format!("{}: {}", d.names.len(), listed(d.names.iter().map(String::as_str), MOST))),
         ("parameters", format!("{:.2} M", d.parameters as f64 / 1e6)),
         ("MACs", format!("{:.1} M a picture", d.macs as f64 / 1e6)),
         ("check", d.check.clone()),
-        ("operators", operators.join(", ")),
+        ("operators", listed(operators.iter().map(String::as_str), MOST)),
     ]);
+    rows.extend(d.changes.iter().map(|change| ("note", change.clone())));
     let mut out = String::new();
     // Writing to a string can't fail.
     for (name, value) in rows {
-        let _ = writeln!(out, "{name:<12} {value}");
+        let _ = writeln!(out, "{name:<12} {}", printable(&value, MOST_CHARACTERS));
     }
     let _ = writeln!(out, "\nhow it runs on this machine");
     for (how, layers, macs) in summary(&d.layers) {
@@ -100,7 +98,13 @@ fn table(d: &Description, all_layers: bool) -> String {
     }
     for l in d.layers.iter().filter(|_| all_layers) {
         let (macs, loops) = (l.macs as f64 / 1e6, loops(l));
-        let _ = writeln!(out, "{macs:>9.2}  {:<10} {:<7} {loops:<40} {}", l.arithmetic, l.engine, l.name);
+        let _ = writeln!(
+            out,
+            "{macs:>9.2}  {:<10} {:<7} {loops:<40} {}",
+            l.arithmetic,
+            l.engine,
+            printable(&l.name, 200)
+        );
     }
     out
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use layers::Layers;
 
+use super::model_args::{ModelArgs, ScoreArgs};
 use super::pictures::{bundled, picture_files, undecoded};
 use super::{Failure, Outcome, output};
 use crate::daemon::host;
@@ -22,7 +23,9 @@ mod layers;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    model: super::detect::ModelArgs,
+    model: ModelArgs,
+    #[command(flatten)]
+    score: ScoreArgs,
     /// Pictures to run on (files or folders); default: the bundled photographs
     #[arg(value_name = "PICTURE")]
     pictures: Vec<PathBuf>,
@@ -75,12 +78,12 @@ struct Stages {
 
 /// Measures and prints.
 pub fn run(args: Args) -> Outcome {
+    let frames = frames(&args.pictures)?;
     let start = std::time::Instant::now();
     let options = args.model.options()?;
     let mut detector = Detector::load(&options).map_err(Failure::runtime)?;
     let start_ms = start.elapsed().as_secs_f64() * 1e3;
-    let thresholds = args.model.thresholds(&detector)?;
-    let frames = args.frames()?;
+    let thresholds = args.score.thresholds(&detector)?;
     let size = detector.contract().size;
     let mut preprocessor = Preprocessor::new(size);
     let mut tensor = Tensor::new(size);
@@ -127,21 +130,20 @@ pub fn run(args: Args) -> Outcome {
     Ok(output::text(&report.table())?)
 }
 
-impl Args {
-    fn frames(&self) -> Result<Vec<Frame>, Failure> {
-        let inputs = match (self.pictures.is_empty(), bundled()) {
-            (false, _) => self.pictures.clone(),
-            (true, Some(folder)) => vec![folder],
-            (true, None) => {
-                return Err(Failure::Usage(miette!(
-                    help = "name a picture or a folder of pictures",
-                    "there are no bundled photographs on this machine to measure with"
-                )));
-            }
-        };
-        let files = picture_files(&inputs)?;
-        files.iter().map(|file| undecoded(file).map_err(Failure::runtime)).collect()
-    }
+/// The pictures that were named, or the bundled ones, as a camera would send them.
+fn frames(pictures: &[PathBuf]) -> Result<Vec<Frame>, Failure> {
+    let inputs = match (pictures.is_empty(), bundled()) {
+        (false, _) => pictures.to_vec(),
+        (true, Some(folder)) => vec![folder],
+        (true, None) => {
+            return Err(Failure::Usage(miette!(
+                help = "name a picture or a folder of pictures",
+                "there are no bundled photographs on this machine to measure with"
+            )));
+        }
+    };
+    let files = picture_files(&inputs)?;
+    files.iter().map(|file| undecoded(file).map_err(Failure::runtime)).collect()
 }
 
 fn describe(frames: &[Frame]) -> String {

@@ -195,7 +195,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 /// A tenth of a pixel and a ten-thousandth of a score are finer than any model, and half as long as an f32's digits.
-fn round(value: f32, steps: f32) -> f32 {
+pub fn round(value: f32, steps: f32) -> f32 {
     (value * steps).round() / steps
 }
 
