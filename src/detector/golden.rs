@@ -198,8 +198,7 @@ fn far(size: Size) -> f32 {
 fn rows(output: &[f32], classes: usize, size: Size) -> Result<Checked, String> {
     let mut best = 0.0f32;
     for [box_ @ .., score, class] in output.as_chunks::<6>().0 {
-        // Written so that NaN fails.
-        if let Some(bad) = box_.iter().find(|v| !(v.abs() <= far(size))) {
+        if let Some(bad) = box_.iter().find(|v| v.is_nan() || v.abs() > far(size)) {
             return Err(format!("its boxes hold {bad}"));
         }
         if !PROBABILITY.contains(score) {
