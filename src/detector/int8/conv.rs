@@ -111,8 +111,8 @@ pub fn convolve(
     let (bytes, pixels) = (line_bytes(w, kernels), line_pixels(w));
     let lines = w.kernel[0];
     let n = match weights {
-        Weights::Dense(p) => p.n,
-        Weights::Depthwise(p) => p.channels,
+        Weights::Dense(p) => p.channels(),
+        Weights::Depthwise(p) => p.channels(),
     };
     // Every line starts as padding; a row then overwrites only its middle. The last line stays padding.
     let scratch = scratch.bytes_mut();
@@ -176,7 +176,7 @@ pub fn linear(
     (top, target): (usize, &mut Target<'_>),
     scratch: &mut Buffer,
 ) {
-    let rows = target.len() / weights.n;
+    let rows = target.len() / weights.channels();
     let layout = kernels.layout();
     let direct = layout.elem == 1 && layout.shift == 0;
     let chunk = if table.is_some() || !direct { chunk(depth, kernels) } else { rows };
@@ -191,8 +191,8 @@ pub fn linear(
             scratch.bytes()
         };
         let input = Staged { data, segments: &[0], stride: depth * layout.elem, rows: part };
-        kernels.gemm(weights, &input, target.part(first, part, weights.n));
-        target.look_up(kernels, table, first, part, weights.n);
+        kernels.gemm(weights, &input, target.part(first, part, weights.channels()));
+        target.look_up(kernels, table, first, part, weights.channels());
         first += part;
     }
 }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::bands::{self, Cut};
 use super::conv::{self, Target};
-use super::kernels;
 use super::kernels::buffer::Buffer;
 use super::kernels::floats::{Norm, NormOut};
 use super::plan::{Elem, Id, Plan, Step, Weights};
@@ -61,10 +60,10 @@ impl Plan {
             .iter()
             .map(|n| match &n.step {
                 Step::Conv { weights, .. } => match &**weights {
-                    Weights::Dense(p) => p.data.len(),
-                    Weights::Depthwise(p) => p.pairs.len() * 2 + p.taps.len(),
+                    Weights::Dense(p) => p.bytes(),
+                    Weights::Depthwise(p) => p.bytes(),
                 },
-                Step::Linear { weights, .. } => weights.data.len(),
+                Step::Linear { weights, .. } => weights.bytes(),
                 _ => 0,
             })
             .sum();
@@ -154,12 +153,7 @@ impl Plan {
                 Input::F32(x) => out.f32_mut()[range].copy_from_slice(x),
             },
             Step::Quantize { from, scale, zero_point, .. } => {
-                kernels::best().quantize(
-                    self.f32(work, *from),
-                    *scale,
-                    *zero_point,
-                    &mut out.s8_mut()[range],
-                );
+                self.kernels.quantize(self.f32(work, *from), *scale, *zero_point, &mut out.s8_mut()[range]);
             }
             Step::Dequantize { from, table, .. } => {
                 for (o, &x) in out.f32_mut()[range].iter_mut().zip(self.s8(work, *from)) {
@@ -177,18 +171,23 @@ impl Plan {
             Step::Linear { from, skip, depth, weights, table, kernels, .. } => {
                 let target = self.target(info.elem, *skip, work, out, range);
                 let (x, table) = (&work.slots[self.slots[*from]], table.as_deref());
-                bands::share(target, weights.n * conv::TILE, scratch, &|offset, mut band, scratch| {
-                    let part = (offset / weights.n, &mut band);
-                    conv::linear(*kernels, *depth, weights, table, x, part, scratch);
-                });
+                bands::share(
+                    target,
+                    weights.channels() * conv::TILE,
+                    scratch,
+                    &|offset, mut band, scratch| {
+                        let part = (offset / weights.channels(), &mut band);
+                        conv::linear(*kernels, *depth, weights, table, x, part, scratch);
+                    },
+                );
             }
             Step::Lookup { from, table, .. } => {
                 let out = &mut out.s8_mut()[range];
                 out.copy_from_slice(self.s8(work, *from));
-                kernels::best().lookup(table, out);
+                self.kernels.lookup(table, out);
             }
             Step::Add { a, b, scale, .. } => {
-                kernels::best().add(scale, self.s8(work, *a), self.s8(work, *b), &mut out.s8_mut()[range]);
+                self.kernels.add(scale, self.s8(work, *a), self.s8(work, *b), &mut out.s8_mut()[range]);
             }
             Step::Concat { parts, .. } => {
                 let whole: usize = parts.iter().map(|p| p.1).sum();
@@ -216,13 +215,13 @@ impl Plan {
                     Some((scale, zero)) => {
                         bands::share(&mut out.s8_mut()[range], row, scratch, &|at, band: &mut [i8], _| {
                             let x = &x[at..at + band.len()];
-                            kernels::best().layer_norm(&norm, x, NormOut::S8(band, *scale, *zero));
+                            self.kernels.layer_norm(&norm, x, NormOut::S8(band, *scale, *zero));
                         });
                     }
                     None => {
                         bands::share(&mut out.f32_mut()[range], row, scratch, &|at, band: &mut [f32], _| {
                             let x = &x[at..at + band.len()];
-                            kernels::best().layer_norm(&norm, x, NormOut::F32(band));
+                            self.kernels.layer_norm(&norm, x, NormOut::F32(band));
                         })
                     }
                 }

@@ -222,11 +222,11 @@ impl Step {
                 let per_pixel = w.kernel[0] * w.kernel[1] * w.input[2];
                 let pixels = w.output[0] * w.output[1];
                 match &**weights {
-                    Weights::Dense(p) => pixels * per_pixel * p.n,
+                    Weights::Dense(p) => pixels * per_pixel * p.channels(),
                     Weights::Depthwise(_) => pixels * per_pixel,
                 }
             }
-            Step::Linear { rows, depth, weights, .. } => rows * depth * weights.n,
+            Step::Linear { rows, depth, weights, .. } => rows * depth * weights.channels(),
             Step::Attention { sequences, shape, .. } => {
                 sequences * shape.heads * shape.tokens * shape.tokens * shape.dim * 2
             }
@@ -268,8 +268,10 @@ pub struct Named {
 }
 
 /// A part of the graph, ready to run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Plan {
+    /// The inner loops, chosen when the model was rewritten. A step that can't run on them names its own.
+    pub kernels: &'static dyn Kernels,
     /// In order.
     pub steps: Vec<Named>,
     /// All tensors of the import (shared numbering).
@@ -285,6 +287,19 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan without steps.
+    pub fn new(kernels: &'static dyn Kernels, tensors: Vec<Info>) -> Plan {
+        Plan {
+            kernels,
+            steps: Vec::new(),
+            tensors,
+            slots: Vec::new(),
+            slot_bytes: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
     /// Gives every tensor a slot that is free while it lives, the smallest that fits.
     pub fn assign(&mut self) {
         let mut last = vec![0usize; self.tensors.len()];

@@ -126,7 +126,7 @@ fn assemble(mut importer: Importer<'_>) -> Option<Planned> {
     fuse_lookups(&mut steps);
     let regions = steps.iter().map(|(r, _)| r + 1).max()?;
     let mut plans: Vec<Plan> =
-        (0..regions).map(|_| Plan { tensors: importer.tensors.clone(), ..Plan::default() }).collect();
+        (0..regions).map(|_| Plan::new(importer.kernels, importer.tensors.clone())).collect();
     // Tensors that a later region reads are stored by the one that makes them.
     let made_in: HashMap<Id, usize> =
         steps.iter().filter_map(|(r, n)| Some((n.step.writes()?, *r))).collect();

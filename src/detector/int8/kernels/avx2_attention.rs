@@ -19,18 +19,19 @@ pub unsafe fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch
     let (keys, rest) = scratch.split_at_mut(padded * DIM);
     let (values, rest) = rest.split_at_mut(padded * DIM);
     let scores = &mut rest[..padded];
-    // Padding keys and values are zero; padding scores are far below any other.
+    // Padding keys and values are zero; padding scores are below any other.
     keys.fill(0.0);
     values.fill(0.0);
     let factor = scale * std::f32::consts::LOG2_E;
     for head in 0..heads {
-        heads::turn::<f32, 8>(shape, head, qkv, keys, values, |x| x);
+        heads::turn::<f32, 8>(shape, head, qkv, keys, values, heads::plain);
         for t in 0..tokens {
             // SAFETY: whole vectors of `padded` entries, a multiple of eight; the query and result rows have DIM entries.
             unsafe {
                 let query = qkv.as_ptr().add(t * row + head * DIM);
-                let query: [__m256; DIM] = std::array::from_fn(|j| _mm256_set1_ps(*query.add(j) * factor));
-                let mut top = _mm256_set1_ps(-1e30);
+                let query: [__m256; DIM] =
+                    std::array::from_fn(|j| _mm256_set1_ps(heads::plain(*query.add(j)) * factor));
+                let mut top = _mm256_set1_ps(f32::NEG_INFINITY);
                 for u in (0..padded).step_by(8) {
                     let key = |j: usize| _mm256_loadu_ps(keys.as_ptr().add(u * DIM + j * 8));
                     let mut even = _mm256_mul_ps(query[0], key(0));
@@ -40,16 +41,18 @@ pub unsafe fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch
                         odd = _mm256_fmadd_ps(query[j + 1], key(j + 1), odd);
                     }
                     let score = _mm256_add_ps(even, odd);
-                    top = _mm256_max_ps(top, score);
+                    // Of a NaN and a number, the instruction gives its second operand: `top` stays a number.
+                    top = _mm256_max_ps(score, top);
                     _mm256_storeu_ps(scores.as_mut_ptr().add(u), score);
                 }
-                scores[tokens..].fill(-1e30);
+                scores[tokens..].fill(f32::NEG_INFINITY);
                 let top = _mm256_set1_ps(largest(top));
                 let mut sum = _mm256_setzero_ps();
                 let mut result = [_mm256_setzero_ps(); DIM];
                 for u in (0..padded).step_by(8) {
                     let score = _mm256_sub_ps(_mm256_loadu_ps(scores.as_ptr().add(u)), top);
-                    let weight = exp2(_mm256_max_ps(score, _mm256_set1_ps(-126.0)));
+                    // The score stands second, so that a NaN stays one.
+                    let weight = exp2(_mm256_max_ps(_mm256_set1_ps(-126.0), score));
                     sum = _mm256_add_ps(sum, weight);
                     for (j, result) in result.iter_mut().enumerate() {
                         let value = _mm256_loadu_ps(values.as_ptr().add(u * DIM + j * 8));

@@ -23,7 +23,7 @@ pub unsafe fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch
     let (keys, rest) = scratch.split_at_mut(padded * DIM);
     let (values, rest) = rest.split_at_mut(padded * DIM);
     let scores = &mut rest[..2 * padded];
-    // Padding keys and values are zero; padding scores are far below any other.
+    // Padding keys and values are zero; padding scores are below any other.
     keys.fill(0.0);
     values.fill(0.0);
     for head in 0..heads {
@@ -63,7 +63,7 @@ unsafe fn queries<const Q: usize>(
     unsafe {
         let query: [[__m512; DIM]; Q] =
             std::array::from_fn(|q| std::array::from_fn(|j| _mm512_set1_ps(*query[q].add(j) * factor)));
-        let mut top = [_mm512_set1_ps(-1e30); Q];
+        let mut top = [_mm512_set1_ps(f32::NEG_INFINITY); Q];
         for u in (0..padded).step_by(LANES) {
             let key: [__m512; DIM] =
                 std::array::from_fn(|j| _mm512_loadu_ps(keys.as_ptr().add(u * DIM + j * LANES)));
@@ -75,12 +75,13 @@ unsafe fn queries<const Q: usize>(
                     odd = _mm512_fmadd_ps(query[q][j + 1], key[j + 1], odd);
                 }
                 let score = _mm512_add_ps(even, odd);
-                top[q] = _mm512_max_ps(top[q], score);
+                // Of a NaN and a number, the instruction gives its second operand: `top` stays a number.
+                top[q] = _mm512_max_ps(score, top[q]);
                 _mm512_storeu_ps(scores.as_mut_ptr().add(q * padded + u), score);
             }
         }
         for of in scores.chunks_exact_mut(padded) {
-            of[tokens..].fill(-1e30);
+            of[tokens..].fill(f32::NEG_INFINITY);
         }
         let top: [__m512; Q] = std::array::from_fn(|q| _mm512_set1_ps(_mm512_reduce_max_ps(top[q])));
         let mut sum = [_mm512_setzero_ps(); Q];
@@ -88,7 +89,8 @@ unsafe fn queries<const Q: usize>(
         for u in (0..padded).step_by(LANES) {
             let weight: [__m512; Q] = std::array::from_fn(|q| {
                 let score = _mm512_loadu_ps(scores.as_ptr().add(q * padded + u));
-                exp2(_mm512_max_ps(_mm512_sub_ps(score, top[q]), _mm512_set1_ps(-126.0)))
+                // The score stands second, so that a NaN stays one.
+                exp2(_mm512_max_ps(_mm512_set1_ps(-126.0), _mm512_sub_ps(score, top[q])))
             });
             for q in 0..Q {
                 sum[q] = _mm512_add_ps(sum[q], weight[q]);

@@ -19,6 +19,13 @@ pub struct Head<'a, T> {
     pub values: &'a [T],
 }
 
+/// The same number; a NaN without payload. `exp2` works on a float's bits: it adds the lowest ones to the exponent, and a NaN
+/// stays one only if these are zero.
+#[inline(always)]
+pub fn plain(x: f32) -> f32 {
+    if x.is_nan() { f32::NAN } else { x }
+}
+
 /// Keys and values of `head` in blocks of `LANES` positions, in a block a channel after the other, each position a lane: so a
 /// loop over the positions reads one run of memory. What lies past the last position stays as it is.
 ///

@@ -33,6 +33,8 @@ mod neon_half;
 mod neon_i8mm;
 
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
@@ -54,6 +56,11 @@ impl Table {
     /// What the table says of one byte.
     pub fn get(&self, x: i8) -> i8 {
         self.0[usize::from(x as u8)]
+    }
+
+    /// What another table makes of this one's results.
+    pub fn then(&self, next: &Table) -> Table {
+        Table(self.0.map(|x| next.get(x)))
     }
 
     /// Whether nothing changes.
@@ -218,6 +225,7 @@ pub trait Kernels: Send + Sync + fmt::Debug {
     /// # Panics
     /// When the lengths contradict each other.
     fn depthwise(&self, weights: &PackedDepthwise, input: &Staged<'_>, out: &mut [i8], stride: usize) {
+        assert_eq!(weights.order, self.depthwise_order(), "weights were packed for another kernel");
         assert_eq!(input.segments.len(), 3, "segments");
         check_input(input, (3 * weights.channels).max(2 * weights.channels + 16) * self.layout().elem);
         check_output(input.rows, weights.channels, out.len(), stride);
@@ -229,28 +237,39 @@ pub trait Kernels: Send + Sync + fmt::Debug {
 }
 
 impl Attention {
-    /// Floats of scratch that [`Kernels::attention`] needs.
+    /// Floats of scratch that [`Kernels::attention`] needs; `usize::MAX` where no memory holds them.
     pub fn scratch(&self) -> usize {
-        self.tokens.next_multiple_of(16) * (2 * self.dim + 8) + 64
+        let padded = self.tokens.saturating_add(15) / 16 * 16;
+        self.dim.saturating_mul(2).saturating_add(8).saturating_mul(padded).saturating_add(64)
     }
 
     fn check(&self, qkv: &[f32], out: &[f32], scratch: &[f32]) {
-        let inner = self.heads * self.dim;
-        assert_eq!(qkv.len(), self.tokens * 3 * inner, "queries, keys and values");
-        assert_eq!(out.len(), self.tokens * inner, "results");
-        assert!(scratch.len() >= self.scratch(), "scratch");
+        let results = self.heads.checked_mul(self.dim).and_then(|inner| inner.checked_mul(self.tokens));
+        assert_eq!(results, Some(out.len()), "results of {self:?}");
+        assert_eq!(out.len().checked_mul(3), Some(qkv.len()), "queries, keys and values of {self:?}");
+        assert!(scratch.len() >= self.scratch(), "scratch of {} floats for {self:?}", scratch.len());
     }
+}
+
+/// The end of `rows` runs of `len` that begin `stride` apart, the first at `start`; nothing where that can't be counted.
+fn end(start: usize, rows: usize, stride: usize, len: usize) -> Option<usize> {
+    rows.saturating_sub(1).checked_mul(stride)?.checked_add(start)?.checked_add(len)
 }
 
 fn check_input(input: &Staged<'_>, bytes: usize) {
     let last = input.segments.iter().copied().max().unwrap_or(0);
-    let end = last + input.rows.saturating_sub(1) * input.stride + bytes;
-    assert!(end <= input.data.len(), "staged input of {} bytes, {end} are read", input.data.len());
+    let held = input.data.len();
+    assert!(
+        end(last, input.rows, input.stride, bytes).is_some_and(|end| end <= held),
+        "staged input of {held} bytes, {} rows of {bytes} bytes from {last} on are read, stride {}",
+        input.rows,
+        input.stride
+    );
 }
 
 fn check_output(rows: usize, n: usize, len: usize, stride: usize) {
     assert!(
-        rows == 0 || (rows - 1) * stride + n <= len,
+        rows == 0 || end(0, rows, stride, n).is_some_and(|end| end <= len),
         "{rows} rows of {n} in {len} results, stride {stride}"
     );
 }

@@ -23,11 +23,11 @@ pub unsafe fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch
     let (keys, rest) = scratch.split_at_mut(padded * DIM);
     let (values, rest) = rest.split_at_mut(padded * DIM);
     let scores = &mut rest[..2 * padded];
-    // Padding keys and values are zero; padding scores are far below any other.
+    // Padding keys and values are zero; padding scores are below any other.
     keys.fill(0.0);
     values.fill(0.0);
     for head in 0..heads {
-        heads::turn::<f32, LANES>(shape, head, qkv, keys, values, |x| x);
+        heads::turn::<f32, LANES>(shape, head, qkv, keys, values, heads::plain);
         let with = Head { tokens, padded, factor: shape.scale * std::f32::consts::LOG2_E, keys, values };
         let query = |t: usize| qkv.as_ptr().wrapping_add(t * row + head * DIM);
         for t in (0..tokens).step_by(2) {
@@ -61,9 +61,10 @@ unsafe fn queries<const Q: usize>(
     let Head { tokens, padded, factor, keys, values } = *head;
     // SAFETY: whole vectors of `padded` entries, a multiple of four.
     unsafe {
-        let query: [[float32x4_t; DIM]; Q] =
-            std::array::from_fn(|q| std::array::from_fn(|j| vdupq_n_f32(*query[q].add(j) * factor)));
-        let mut top = [vdupq_n_f32(-1e30); Q];
+        let query: [[float32x4_t; DIM]; Q] = std::array::from_fn(|q| {
+            std::array::from_fn(|j| vdupq_n_f32(heads::plain(*query[q].add(j)) * factor))
+        });
+        let mut top = [vdupq_n_f32(f32::NEG_INFINITY); Q];
         for u in (0..padded).step_by(LANES) {
             let key: [float32x4_t; DIM] =
                 std::array::from_fn(|j| vld1q_f32(keys.as_ptr().add(u * DIM + j * LANES)));
@@ -80,7 +81,7 @@ unsafe fn queries<const Q: usize>(
             }
         }
         for of in scores.chunks_exact_mut(padded) {
-            of[tokens..].fill(-1e30);
+            of[tokens..].fill(f32::NEG_INFINITY);
         }
         let top: [float32x4_t; Q] = std::array::from_fn(|q| vdupq_n_f32(vmaxvq_f32(top[q])));
         let exp2 = Exp2::new();

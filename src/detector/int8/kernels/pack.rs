@@ -85,6 +85,13 @@ impl Default for Tail {
 }
 
 impl Requant {
+    /// # Panics
+    /// When there are not as many constants as channels.
+    fn check(&self, channels: usize) {
+        let found = [self.scale.len(), self.bias.len(), self.offset.len()];
+        assert_eq!(found, [channels; 3], "a scale, a bias and an offset a channel");
+    }
+
     /// Whether a channel with these weights stays inside ±[`BOUND`], whatever bytes come in.
     fn bounds(&self, channel: usize, weights: impl Iterator<Item = i8>) -> bool {
         let most: i64 = weights.map(|w| 128 * i64::from(w).abs()).sum();
@@ -96,48 +103,67 @@ impl Requant {
 
 /// A run of channels that are computed together.
 #[derive(Clone, Copy, Debug)]
-pub struct Panel {
+pub(super) struct Panel {
     /// The first channel.
-    pub first: usize,
+    pub(super) first: usize,
     /// Channels computed.
-    pub width: usize,
+    pub(super) width: usize,
     /// Channels that exist; the others are padding.
-    pub valid: usize,
+    pub(super) valid: usize,
     /// Where its weights begin, in bytes.
-    pub offset: usize,
+    pub(super) offset: usize,
     /// Where its scales and biases begin.
-    pub lane: usize,
+    pub(super) lane: usize,
 }
 
-/// The packed weights of a convolution or a linear layer.
+/// The packed weights of a convolution or a linear layer. The loops read them without asking again how long they are, so
+/// only [`pack`] makes them, and nothing outside the kernels sees or changes what is inside.
+///
+/// ```compile_fail
+/// fn longer(packed: &mut vigie::detector::int8::kernels::pack::Packed) {
+///     packed.groups += 1;
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Packed {
     /// For which kernel.
-    pub layout: Layout,
+    pub(super) layout: Layout,
     /// Output channels.
-    pub n: usize,
+    pub(super) n: usize,
     /// Runs of consecutive activations of one output pixel: the kernel's height for a convolution.
-    pub segments: usize,
+    pub(super) segments: usize,
     /// Units in a segment, the last one filled up with zero weights.
-    pub groups: usize,
+    pub(super) groups: usize,
     /// The panels, in channel order.
-    pub panels: Vec<Panel>,
+    pub(super) panels: Vec<Panel>,
     /// The weights: panel, segment, unit, channel, `k`.
-    pub data: Buffer,
+    pub(super) data: Buffer,
     /// Scales in panel order.
-    pub scale: Vec<f32>,
+    pub(super) scale: Vec<f32>,
     /// Biases in panel order.
-    pub bias: Vec<i32>,
+    pub(super) bias: Vec<i32>,
     /// Offsets in panel order.
-    pub offset: Vec<f32>,
+    pub(super) offset: Vec<f32>,
     /// What all channels share.
-    pub tail: Tail,
+    pub(super) tail: Tail,
 }
 
-/// Packs `weights` (channel, segment, `k`; `seg_len` each) for `layout`.
+impl Packed {
+    /// Output channels.
+    pub fn channels(&self) -> usize {
+        self.n
+    }
+
+    /// Bytes that the weights take.
+    pub fn bytes(&self) -> usize {
+        self.data.len()
+    }
+}
+
+/// Packs `weights` (channel, segment, `k`; `seg_len` each, `n` channels) for `layout`.
 ///
 /// # Panics
-/// When the lengths contradict each other; the importer has checked them.
+/// When a length is zero, or the lengths contradict each other; the importer has checked them.
 pub fn pack(
     layout: Layout,
     weights: &[i8],
@@ -146,8 +172,9 @@ pub fn pack(
     seg_len: usize,
     requant: &Requant,
 ) -> Packed {
-    assert_eq!(weights.len(), n * segments * seg_len, "weights of {n} x {segments} x {seg_len}");
-    assert!(requant.scale.len() == n && requant.bias.len() == n, "a scale and a bias a channel");
+    let count = n.checked_mul(segments).and_then(|rows| rows.checked_mul(seg_len)).filter(|&count| count > 0);
+    assert_eq!(count, Some(weights.len()), "weights of {n} x {segments} x {seg_len}");
+    requant.check(n);
     let groups = seg_len.div_ceil(layout.unit);
     let mut panels = Vec::new();
     let (mut first, mut lanes, mut bytes) = (0, 0, 0);
@@ -191,27 +218,49 @@ pub fn pack(
     Packed { layout, n, segments, groups, panels, data, scale, bias, offset, tail }
 }
 
-/// A depthwise 3×3 convolution's weights, packed by blocks of channels.
+/// A depthwise 3×3 convolution's weights, packed by blocks of channels. As with [`Packed`], only [`pack_depthwise`] makes
+/// them.
+///
+/// ```compile_fail
+/// fn wider(packed: &mut vigie::detector::int8::kernels::pack::PackedDepthwise) {
+///     packed.channels += 1;
+/// }
+/// ```
 #[derive(Clone, Debug)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "blocks are for x86's vectors"))]
 pub struct PackedDepthwise {
+    /// Where a channel stands inside its block.
+    pub(super) order: Order,
     /// Channels.
-    pub channels: usize,
+    pub(super) channels: usize,
     /// Where each block of [`DW_BLOCK`] channels starts; the last may overlap the one before.
-    pub blocks: Vec<usize>,
+    pub(super) blocks: Vec<usize>,
     /// Channels from here on fill no block and are computed one by one.
-    pub tail: usize,
+    pub(super) tail: usize,
     /// `i16` weights as ten taps (the tenth is zero) of a block: pair, half, 8 channels × 2 taps.
-    pub pairs: Vec<i16>,
+    pub(super) pairs: Vec<i16>,
     /// Scales and biases of the blocks, in the kernel's order.
-    pub scale: Vec<f32>,
+    pub(super) scale: Vec<f32>,
     /// See `scale`.
-    pub bias: Vec<i32>,
+    pub(super) bias: Vec<i32>,
     /// See `scale`.
-    pub offset: Vec<f32>,
+    pub(super) offset: Vec<f32>,
     /// Plain weights: tap, channel.
-    pub taps: Vec<i8>,
+    pub(super) taps: Vec<i8>,
     /// The requantization, plain.
-    pub requant: Requant,
+    pub(super) requant: Requant,
+}
+
+impl PackedDepthwise {
+    /// Channels.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Bytes that the weights take.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.pairs[..]) + self.taps.len()
+    }
 }
 
 /// Channels in a depthwise block.
@@ -220,10 +269,15 @@ pub const DW_BLOCK: usize = 16;
 /// Packs depthwise `weights` (channel, 9 taps).
 ///
 /// # Panics
-/// When the lengths contradict each other; the importer has checked them.
+/// When there are no channels, or the lengths contradict each other; the importer has checked them.
 pub fn pack_depthwise(order: Order, weights: &[i8], requant: &Requant) -> PackedDepthwise {
     let channels = requant.scale.len();
-    assert_eq!(weights.len(), channels * 9, "nine taps a channel");
+    assert!(
+        channels > 0 && weights.len() == channels * 9,
+        "nine taps a channel, {} of {channels}",
+        weights.len()
+    );
+    requant.check(channels);
     let mut blocks: Vec<usize> = (0..channels / DW_BLOCK).map(|b| b * DW_BLOCK).collect();
     let mut tail = channels / DW_BLOCK * DW_BLOCK;
     if tail < channels && channels >= DW_BLOCK {
@@ -248,5 +302,5 @@ pub fn pack_depthwise(order: Order, weights: &[i8], requant: &Requant) -> Packed
     let taps = (0..9 * channels).map(|i| weights[i % channels * 9 + i / channels]).collect();
     let bounded = (0..channels).all(|c| requant.bounds(c, weights[c * 9..][..9].iter().copied()));
     let requant = Requant { tail: Tail { bounded, ..requant.tail }, ..requant.clone() };
-    PackedDepthwise { channels, blocks, tail, pairs, scale, bias, offset, taps, requant }
+    PackedDepthwise { order, channels, blocks, tail, pairs, scale, bias, offset, taps, requant }
 }

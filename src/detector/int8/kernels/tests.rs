@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::buffer::Buffer;
+use super::floats::{Norm, NormOut};
 use super::pack::{Requant, Tail, pack, pack_depthwise};
 use super::portable::Portable;
 use super::{AddScale, Attention, Kernels, Out, Staged, Table, available};
@@ -46,12 +47,12 @@ impl Rng {
     }
 }
 
-fn plain(n: usize, scale: f32, zero_point: i8) -> Requant {
+pub(super) fn plain(n: usize, scale: f32, zero_point: i8) -> Requant {
     let tail = Tail { zero_point, ..Tail::default() };
     Requant { scale: vec![scale; n], bias: vec![0; n], offset: vec![0.0; n], tail }
 }
 
-fn stage(kernels: &dyn Kernels, src: &[i8]) -> Buffer {
+pub(super) fn stage(kernels: &dyn Kernels, src: &[i8]) -> Buffer {
     let elem = kernels.layout().elem;
     let mut staged = Buffer::new(src.len() * elem);
     kernels.stage(src, staged.bytes_mut());
@@ -223,19 +224,116 @@ fn scales_that_overflow_clamp_to_the_right_side() {
     }
 }
 
-/// What isn't a number, or is infinite, goes the same way everywhere: it reaches the results and nothing panics.
+/// A kernel's attention of two heads, and the portable one's. One float of the input (position, channel) is `odd`.
+fn odd_attention(
+    kernels: &dyn Kernels,
+    tokens: usize,
+    (t, channel): (usize, usize),
+    odd: f32,
+) -> [Vec<f32>; 2] {
+    let shape = Attention { tokens, heads: 2, dim: 8, scale: 0.4 };
+    let mut rng = Rng(7);
+    let mut qkv: Vec<f32> = rng.s8(tokens * 48, -128).iter().map(|&x| f32::from(x) / 128.0).collect();
+    qkv[t * 48 + channel] = odd;
+    let mut scratch = vec![0.0; shape.scratch()];
+    [kernels, &Portable].map(|kernels| {
+        let mut out = vec![0.0; tokens * 16];
+        kernels.attention(&shape, &qkv, &mut out, &mut scratch);
+        out
+    })
+}
+
+/// What isn't a number, or is infinite, goes the same way everywhere: it reaches the results that depend on it, and only
+/// these.
 #[test]
 fn attention_hides_no_nan() {
-    let shape = Attention { tokens: 9, heads: 1, dim: 8, scale: 0.4 };
-    let mut scratch = vec![0.0; shape.scratch()];
+    // A NaN may carry bits of its own, and be negative.
+    let odd = [f32::NAN, -f32::NAN, f32::from_bits(0x7FC0_0155), f32::INFINITY, f32::NEG_INFINITY];
     for kernels in available() {
-        let mut qkv = vec![0.1; 9 * 24];
-        qkv[4 * 24 + 16] = f32::NAN;
-        let mut out = vec![0.0; 9 * 8];
-        kernels.attention(&shape, &qkv, &mut out, &mut scratch);
-        for row in out.chunks_exact(8) {
-            assert!(row[0].is_nan() && (row[1] - 0.1).abs() < 1e-3, "{}: {row:?}", kernels.name());
+        for (tokens, t) in [(9, 4), (16, 15), (35, 0), (35, 34)] {
+            // The second channel of a head's query, key and value: 0–15 are queries, 16–31 keys, 32–47 values.
+            for (channel, odd) in [1, 9, 17, 25, 33, 41].iter().flat_map(|c| odd.map(|odd| (*c, odd))) {
+                let [got, expected] = odd_attention(kernels, tokens, (t, channel), odd);
+                let what = format!("{} of {tokens}, {odd} at {t}, {channel}", kernels.name());
+                assert!(odd.is_infinite() || expected.iter().any(|x| x.is_nan()), "{what}");
+                for (i, (g, e)) in got.iter().zip(&expected).enumerate() {
+                    let same = g.is_nan() == e.is_nan() && (!e.is_finite() || (g - e).abs() < 4e-3);
+                    assert!(same, "{what}: result {i} is {g}, not {e}");
+                }
+            }
         }
+    }
+}
+
+/// As many positions as the shipped models have at 320 pixels, and more than halves can sum.
+#[test]
+fn attention_over_many_positions_is_close_everywhere() {
+    for tokens in [400, 1024, 1037] {
+        for kernels in available() {
+            let [got, expected] = odd_attention(kernels, tokens, (tokens / 2, 3), 2.0);
+            let halves = if kernels.name().starts_with("neon-") && tokens <= 1024 { 4e-3 } else { 0.0 };
+            for (g, e) in got.iter().zip(&expected) {
+                assert!((g - e).abs() <= 2e-4 + halves, "{} of {tokens}: {g} is not {e}", kernels.name());
+            }
+        }
+    }
+}
+
+/// Rows of floats, some of them halfway between two bytes, or far outside.
+fn rows(rng: &mut Rng, n: usize, scale: f32) -> Vec<f32> {
+    let one = |rng: &mut Rng| match rng.next() % 8 {
+        0 => (rng.next() % 512) as f32 * 0.5 * scale - 64.0 * scale,
+        1 => ((rng.next() % 2001) as f32 - 1000.0) * 1e3 * scale,
+        _ => ((rng.next() % 20001) as f32 / 10000.0 - 1.0) * 200.0 * scale,
+    };
+    (0..n).map(|_| one(rng)).collect()
+}
+
+fn normalized(
+    kernels: &dyn Kernels,
+    norm: &Norm<'_>,
+    x: &[f32],
+    (scale, zero): (f32, i8),
+) -> (Vec<u32>, Vec<i8>) {
+    let (mut floats, mut bytes) = (vec![0.0; x.len()], vec![0; x.len()]);
+    kernels.layer_norm(norm, x, NormOut::F32(&mut floats));
+    kernels.layer_norm(norm, x, NormOut::S8(&mut bytes, scale, zero));
+    (floats.into_iter().map(f32::to_bits).collect(), bytes)
+}
+
+/// The formula written down once more, in double precision.
+#[test]
+fn the_portable_layer_norm_is_the_definition() {
+    for n in [1, 5, 8, 24, 61] {
+        let mut rng = Rng(n as u64);
+        let [x, gamma, beta] = [3 * n, n, n].map(|n| rows(&mut rng, n, 0.01));
+        let norm = Norm { gamma: &gamma, beta: &beta, epsilon: 1e-3 };
+        let (floats, bytes) = normalized(&Portable, &norm, &x, (0.05, -9));
+        for (r, row) in x.chunks_exact(n).enumerate() {
+            let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / n as f64;
+            let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n as f64;
+            for (c, &x) in row.iter().enumerate() {
+                let unit = (f64::from(x) - mean) / (variance + 1e-3).sqrt();
+                let expected = unit * f64::from(gamma[c]) + f64::from(beta[c]);
+                let got = f64::from(f32::from_bits(floats[r * n + c]));
+                assert!((got - expected).abs() <= 1e-4 * (1.0 + expected.abs()), "{got} is not {expected}");
+                let byte = (got / 0.05 - 9.0).clamp(-128.0, 127.0);
+                assert!((f64::from(bytes[r * n + c]) - byte).abs() <= 0.5001, "the byte of {got}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_becomes_the_same_byte_everywhere() {
+    let x = [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e38, -1e38, -0.0, 1e-40, 63.5];
+    // Whole vectors and a rest.
+    let x: Vec<f32> = x.iter().copied().cycle().take(43).collect();
+    for kernels in available() {
+        let mut out = vec![99; x.len()];
+        kernels.quantize(&x, 0.5, 3, &mut out);
+        assert_eq!(out[..9], [-128, -128, 127, -128, 127, -128, 3, 3, 127], "{}", kernels.name());
+        assert!(out.iter().zip(out[9..].iter()).all(|(a, b)| a == b), "{}", kernels.name());
     }
 }
 
@@ -309,6 +407,34 @@ proptest! {
         for kernels in available() {
             let mut got = vec![0; len];
             kernels.add(&k, &a, &b, &mut got);
+            prop_assert_eq!(&got, &expected, "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn quantization_is_the_same_everywhere(len in 0usize..100, scale in 1e-3f32..10.0, zero_point: i8, seed: u64) {
+        let mut rng = Rng(seed);
+        let x = rows(&mut rng, len, scale);
+        for kernels in available() {
+            let mut got = vec![0; len];
+            kernels.quantize(&x, scale, zero_point, &mut got);
+            for (&x, &got) in x.iter().zip(&got) {
+                let steps = (x / scale).round_ties_even() + f32::from(zero_point);
+                prop_assert_eq!(f32::from(got), steps.clamp(-128.0, 127.0), "{}: {} / {}", kernels.name(), x, scale);
+            }
+        }
+    }
+
+    #[test]
+    fn layer_norm_is_the_same_everywhere(
+        n in 1usize..70, count in 1usize..5, scale in 1e-3f32..1.0, zero_point: i8, seed: u64,
+    ) {
+        let mut rng = Rng(seed);
+        let [x, gamma, beta] = [count * n, n, n].map(|n| rows(&mut rng, n, 0.01));
+        let norm = Norm { gamma: &gamma, beta: &beta, epsilon: 1e-5 };
+        let expected = normalized(&Portable, &norm, &x, (scale, zero_point));
+        for kernels in available() {
+            let got = normalized(kernels, &norm, &x, (scale, zero_point));
             prop_assert_eq!(&got, &expected, "{}", kernels.name());
         }
     }
