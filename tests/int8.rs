@@ -120,6 +120,67 @@ fn shortcuts_are_within_a_step() {
     });
 }
 
+/// What the engine made of a model's nodes, tables and moves included.
+fn steps(build: impl Fn(&mut Net, &str) -> String) -> Vec<String> {
+    let mut net = Net::new(1);
+    let x = net.input("x", 1, &[1, 16, 6, 6]);
+    let x = net.qdq(&x, 0.008, 5);
+    let y = build(&mut net, &x);
+    net.output(&y, &[1, 16, 6, 6]);
+    let options = int8::Options::default();
+    let rewritten = int8::rewrite(&mut net.model(), &mut tract_onnx::onnx(), &options).unwrap();
+    rewritten.report.layers.into_iter().map(|layer| layer.op).collect()
+}
+
+/// A Relu behind sums costs no pass of its own, and with what is requantized behind it is one table.
+#[test]
+fn relu_is_part_of_the_layer_before_it() {
+    for zero in [-128, -7] {
+        one(&[1, 16, 6, 6], &[1, 16, 6, 6], 0.015, 1.0, |net, x| {
+            let y = net.conv(x, [16, 16, 3], 1, false);
+            let y = net.node("Relu", &[&y], vec![]);
+            net.qdq(&y, 0.015, zero)
+        });
+    }
+    one(&[1, 16, 6, 6], &[1, 16, 6, 6], 0.015, 1.0, |net, x| {
+        let y = net.conv(x, [16, 16, 3], 1, true);
+        let y = net.node("Relu", &[&y], vec![]);
+        net.qdq(&y, 0.015, -60)
+    });
+    let shortcut = |net: &mut Net, x: &str| {
+        let y = net.conv(x, [16, 16, 1], 1, false);
+        let y = net.node("Add", &[&y, x], vec![]);
+        let y = net.node("Relu", &[&y], vec![]);
+        net.qdq(&y, 0.015, -7)
+    };
+    one(&[1, 16, 6, 6], &[1, 16, 6, 6], 0.015, 1.0, shortcut);
+    assert_eq!(steps(shortcut), ["import", "quantize", "linear", "export"]);
+    let two = |net: &mut Net, x: &str| {
+        let y = net.conv(x, [16, 16, 3], 1, false);
+        let y = net.node("Relu", &[&y], vec![]);
+        let y = net.qdq(&y, 0.015, -7);
+        let y = net.node("Sigmoid", &[&y], vec![]);
+        let y = net.qdq(&y, 1.0 / 255.0, -128);
+        let y = net.conv(&y, [16, 16, 1], 1, false);
+        net.qdq(&y, 0.02, 0)
+    };
+    assert_eq!(steps(two), ["import", "quantize", "conv", "linear", "export"]);
+}
+
+/// What nobody quantizes is no table.
+#[test]
+fn a_relu_that_becomes_floats_stays_with_tract() {
+    let mut net = Net::new(7);
+    let x = net.input("x", 1, &[1, 8, 6, 6]);
+    let x = net.qdq(&x, 0.008, 5);
+    let y = net.conv(&x, [8, 8, 1], 1, false);
+    let y = net.node("Relu", &[&y], vec![]);
+    net.output(&y, &[1, 8, 6, 6]);
+    let (stock, ours, rewritten) = both(&net.model(), &floats(&[1, 8, 6, 6], 3), int8::kernels::best());
+    assert_eq!(rewritten.report.count(Runs::Tract), 1, "{:?}", rewritten.report);
+    assert!(stock[0].contains(&0.0) && stock[0].iter().zip(&ours[0]).all(|(a, b)| (a - b).abs() < 1e-4));
+}
+
 #[test]
 fn linear_layers_are_within_a_step() {
     one(&[4, 9, 24], &[4, 9, 40], 0.02, 1.0, |net, x| {
@@ -152,6 +213,59 @@ fn moves_are_exact() {
         let y = net.qdq(&y, 0.008, 5);
         net.transpose(&y, &[1, 2, 0])
     });
+}
+
+#[test]
+fn squeezed_and_unsqueezed_bytes_are_the_same_bytes() {
+    one(&[1, 8, 4, 6], &[1, 8, 4, 6], 0.008, 1.0, |net, x| {
+        let first = net.i64s(&[0]);
+        let y = net.node("Squeeze", &[x, &first], vec![]);
+        let y = net.qdq(&y, 0.008, 5);
+        let y = net.node("Unsqueeze", &[&y, &first], vec![]);
+        let y = net.conv(&y, [8, 8, 1], 1, false);
+        net.qdq(&y, 0.02, 0)
+    });
+    // All ones go where none is named; new ones are counted in the result, from either end.
+    one(&[1, 8, 1, 6], &[8, 1, 6, 1, 1], 0.008, 0.01, |net, x| {
+        let y = net.node("Squeeze", &[x], vec![]);
+        let axes = net.i64s(&[-1, 1, 3]);
+        net.node("Unsqueeze", &[&y, &axes], vec![])
+    });
+}
+
+/// Before operator set 13 the axes were attributes, and Softmax by default took all axes from the second on for one.
+#[test]
+fn older_operator_sets_mean_what_they_meant() {
+    let model = |version: i64, softmax: Option<i64>| {
+        let mut net = Net::new(3);
+        let x = net.input("x", 1, &[1, 4, 9, 24]);
+        let x = net.qdq(&x, 0.008, 5);
+        let x = match version {
+            13.. => {
+                let first = net.i64s(&[0]);
+                net.node("Squeeze", &[&x, &first], vec![])
+            }
+            _ => net.node("Squeeze", &[&x], vec![attr_is("axes", &[0])]),
+        };
+        let qkv = net.linear(&x, 24, 48, false);
+        let y = net.attention_along(&qkv, [4, 9, 2], softmax);
+        let y = net.qdq(&y, 0.01, 0);
+        net.output(&y, &[4, 9, 16]);
+        net.model_of(version)
+    };
+    for (version, softmax, taken) in
+        [(11, None, false), (11, Some(1), false), (11, Some(-1), true), (12, Some(3), true), (13, None, true)]
+    {
+        let what = format!("operator set {version}, Softmax along {softmax:?}");
+        let (stock, ours, rewritten) =
+            both(&model(version, softmax), &floats(&[1, 4, 9, 24], 8), int8::kernels::best());
+        let left: Vec<_> = rewritten.report.layers.iter().filter(|l| l.runs == Runs::Tract).collect();
+        assert_eq!(left.is_empty(), taken, "{what}: {left:?}");
+        assert!(left.iter().all(|layer| layer.op != "Squeeze"), "{what}: {left:?}");
+        for (a, b) in stock[0].iter().zip(&ours[0]) {
+            assert!((a - b).abs() <= 0.01001, "{what}: {b}, stock {a}");
+        }
+    }
 }
 
 #[test]
@@ -250,6 +364,16 @@ fn a_missing_output_is_an_error() {
     assert!(error.to_string().contains("\"nowhere\""), "{error}");
     let error = int8::rewrite(&mut ModelProto::default(), &mut tract_onnx::onnx(), &int8::Options::default());
     assert!(error.unwrap_err().to_string().contains("no graph"));
+}
+
+/// Every step of the same kernels, also those that are no product: what is chosen is what runs.
+#[test]
+fn a_plan_runs_on_the_kernels_that_were_chosen() {
+    for kernels in int8::kernels::available() {
+        let options = int8::Options { kernels: Some(kernels) };
+        let rewritten = int8::rewrite(&mut whole_net(1), &mut tract_onnx::onnx(), &options).unwrap();
+        assert!(rewritten.plans.iter().all(|plan| plan.kernels.name() == kernels.name()));
+    }
 }
 
 /// The shipped model, whose large steps are worth cutting.

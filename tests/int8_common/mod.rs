@@ -195,7 +195,12 @@ impl Net {
     }
 
     /// Self-attention over `[sequences, tokens, 3 * heads * 8]`, as PyTorch exports it.
-    pub fn attention(&mut self, qkv: &str, [b, n, heads]: [i64; 3]) -> String {
+    pub fn attention(&mut self, qkv: &str, sizes: [i64; 3]) -> String {
+        self.attention_along(qkv, sizes, Some(-1))
+    }
+
+    /// The same, its Softmax along an axis, or as the operator set has it by default.
+    pub fn attention_along(&mut self, qkv: &str, [b, n, heads]: [i64; 3], softmax: Option<i64>) -> String {
         let axis = self.i64s(&[2]);
         let inner = heads * 8;
         let parts: Vec<String> = (0..3)
@@ -209,14 +214,20 @@ impl Net {
         let scores = self.node("MatMul", &[&parts[0], &parts[1]], vec![]);
         let scale = self.f32s(&[], &[8f32.powf(-0.5)]);
         let scores = self.node("Mul", &[&scores, &scale], vec![]);
-        let weights = self.node("Softmax", &[&scores], vec![attr_i("axis", -1)]);
+        let weights =
+            self.node("Softmax", &[&scores], softmax.map(|axis| attr_i("axis", axis)).into_iter().collect());
         let y = self.node("MatMul", &[&weights, &parts[2]], vec![]);
         let y = self.transpose(&y, &[0, 2, 1, 3]);
         self.reshape(&y, &[b, n, inner])
     }
 
     pub fn model(self) -> ModelProto {
-        let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 17 }];
+        self.model_of(17)
+    }
+
+    /// In an operator set of ONNX's.
+    pub fn model_of(self, version: i64) -> ModelProto {
+        let opset_import = vec![OperatorSetIdProto { domain: String::new(), version }];
         ModelProto { ir_version: 8, opset_import, graph: Some(self.graph), ..ModelProto::default() }
     }
 }

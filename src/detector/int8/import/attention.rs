@@ -62,7 +62,8 @@ impl<'a> Importer<'a> {
     pub(super) fn softmax(&mut self, node: &'a NodeProto) -> Option<Val> {
         let Val::Scores(scores) = self.value(node.input.first()?)? else { return None };
         let read_once = self.index.readers_of(node.output.first()?).len() == 1;
-        let axis = node.int("axis", -1);
+        // Before 13 the default was 1, and all axes from there on counted as one; of the last axis that is the same.
+        let axis = node.int("axis", if self.opset < 13 { 1 } else { -1 });
         (read_once && (axis == -1 || axis == 3)).then_some(Val::Weighted(scores))
     }
 

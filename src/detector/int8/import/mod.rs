@@ -38,6 +38,8 @@ pub struct Importer<'a> {
     graph: &'a GraphProto,
     index: &'a Index<'a>,
     kernels: &'static dyn Kernels,
+    /// Version of ONNX's own operators: defaults changed over time.
+    opset: i64,
     /// Nodes that must stay with tract.
     forced: &'a HashSet<usize>,
     values: HashMap<&'a str, Val>,
@@ -70,13 +72,14 @@ impl<'a> Importer<'a> {
     fn walk(
         graph: &'a GraphProto,
         index: &'a Index<'a>,
-        kernels: &'static dyn Kernels,
+        (kernels, opset): (&'static dyn Kernels, i64),
         forced: &'a HashSet<usize>,
     ) -> Importer<'a> {
         let mut importer = Importer {
             graph,
             index,
             kernels,
+            opset,
             forced,
             values: HashMap::new(),
             makers: HashMap::new(),
@@ -381,6 +384,7 @@ impl<'a> Importer<'a> {
         let whole = |id, shape: &[usize]| View::whole(id, shape);
         let view = match self.value(name)? {
             Val::Sum(p) => whole(self.finish(&p, Some(quant))?, &p.shape),
+            Val::Rectified(p) => whole(self.finish_rectified(&p, quant)?, &p.shape),
             Val::Norm(n) => whole(self.finish_norm(&n, Some(quant))?, &n.shape),
             Val::Parts(parts, shape) => whole(self.finish_parts(&parts, &shape, quant, name)?, &shape),
             Val::ByteSum(parts) => self.finish_sum(&parts, quant, name)?,

@@ -53,6 +53,7 @@ impl<'a> Importer<'a> {
                 let table = table.map(function(node)?);
                 is_finite(&table).then_some(Val::Bytes { view, table: Rc::new(table), origin: None })
             }
+            Val::Sum(p) if node.op_type == "Relu" => self.becomes_bytes(node).then_some(Val::Rectified(p)),
             Val::Sum(p) => {
                 let pair = node.op_type == "Sigmoid" && self.index.readers_of(name).len() == 2 && !p.silu;
                 (pair && p.skip.is_none()).then_some(Val::Gate(p))

@@ -37,7 +37,9 @@ pub fn rewrite(model: &mut ModelProto, onnx: &mut Onnx, options: &Options) -> Re
     let graph = model.graph.as_mut().ok_or(Error::NoGraph)?;
     check_outputs(graph)?;
     let kernels = options.kernels.unwrap_or_else(kernels::best);
-    let Some((plans, nodes, layers)) = plan(graph, kernels) else {
+    let own = model.opset_import.iter().find(|o| matches!(&*o.domain, "" | "ai.onnx"));
+    let opset = own.map_or(0, |o| o.version);
+    let Some((plans, nodes, layers)) = plan(graph, (kernels, opset)) else {
         let layers = graph.node.iter().map(Layer::left).collect();
         return Ok(Rewritten { report: Report { layers }, plans: Vec::new(), whole: false });
     };
@@ -102,12 +104,12 @@ enum Place {
 
 type Planned = (Vec<Plan>, Vec<Place>, Vec<Layer>);
 
-fn plan(graph: &GraphProto, kernels: &'static dyn Kernels) -> Option<Planned> {
+fn plan(graph: &GraphProto, with: (&'static dyn Kernels, i64)) -> Option<Planned> {
     graph.node.iter().any(|n| n.op_type == "QuantizeLinear").then_some(())?;
     let index = Index::new(graph);
     let mut forced = HashSet::new();
     for _ in 0..RETRIES {
-        let importer = Importer::walk(graph, &index, kernels, &forced);
+        let importer = Importer::walk(graph, &index, with, &forced);
         if importer.stay.is_empty() {
             return assemble(importer);
         }
@@ -190,7 +192,7 @@ fn drop_unread(steps: &mut Vec<(usize, Named)>) {
     steps.retain(|_| keep.next().unwrap_or(true));
 }
 
-/// A table that is the only reader of a step's bytes becomes that step's own.
+/// A table that is the only reader of a step's bytes becomes that step's own, behind one that the step already has.
 fn fuse_lookups(steps: &mut Vec<(usize, Named)>) {
     let mut readers: HashMap<Id, usize> = HashMap::new();
     let mut makers: HashMap<Id, usize> = HashMap::new();
@@ -207,9 +209,9 @@ fn fuse_lookups(steps: &mut Vec<(usize, Named)>) {
             continue;
         }
         match &mut steps[maker].1.step {
-            Step::Conv { to: made, table: own @ None, .. }
-            | Step::Linear { to: made, table: own @ None, .. } => {
-                (*made, *own) = (to, Some(table));
+            Step::Conv { to: made, table: own, .. } | Step::Linear { to: made, table: own, .. } => {
+                let both = own.take().map_or_else(|| table.clone(), |first| Box::new(first.then(&table)));
+                (*made, *own) = (to, Some(both));
             }
             Step::ImportBytes { to: made, table: own, .. } if own.is_identity() => {
                 (*made, *own) = (to, *table)

@@ -206,6 +206,18 @@ impl<'a> Importer<'a> {
         }
     }
 
+    /// Sums of which none is below zero become bytes. Rounding keeps order, so the bytes are those of the sums themselves, none
+    /// below the zero point: a table, which the layer applies as it writes.
+    pub(super) fn finish_rectified(&mut self, p: &Pending, to: Quant) -> Option<Id> {
+        let from = self.finish(p, Some(to))?;
+        if to.zero == i8::MIN {
+            return Some(from);
+        }
+        let table = Box::new(Table::of(|x| x.max(to.zero)));
+        let name = self.graph.node[p.node].name.clone();
+        self.emit(&name, &p.shape, Elem::S8, 0, |to| Step::Lookup { from, to, table })
+    }
+
     pub(super) fn finish_norm(&mut self, n: &Norm, to: Option<Quant>) -> Option<Id> {
         let (from, epsilon, gamma, beta) = (n.from, n.epsilon, n.gamma.clone(), n.beta.clone());
         let name = self.graph.node[n.node].name.clone();

@@ -136,6 +136,8 @@ pub enum Val {
     Sum(Rc<Pending>),
     /// The sigmoid of sums.
     Gate(Rc<Pending>),
+    /// Sums, none below zero.
+    Rectified(Rc<Pending>),
     /// Normalized rows.
     Norm(Rc<Norm>),
     /// Bytes side by side.

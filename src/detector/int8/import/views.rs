@@ -1,4 +1,4 @@
-//! Reshape, Transpose, Slice, Split: nothing moves until somebody needs the elements in memory, and then whole runs move.
+//! Reshape, Squeeze, Transpose, Slice, Split: nothing moves until somebody needs the elements in memory, and then whole runs move.
 
 use std::rc::Rc;
 
@@ -8,6 +8,9 @@ use super::Importer;
 use super::onnx::{Attributes, Data, elements};
 use super::value::{Val, View, stored_at};
 use crate::detector::int8::plan::{Id, Step, by_pixel};
+
+/// Dimensions of a reshaped tensor; more are nobody's.
+const MAX_RANK: usize = 8;
 
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
@@ -104,10 +107,20 @@ impl<'a> Importer<'a> {
                 let axis = usize::try_from(node.int("axis", 1)).ok().filter(|&a| a <= view.shape.len())?;
                 vec![view.shape[..axis].iter().product(), view.shape[axis..].iter().product()]
             }
-            _ => return None,
+            "Squeeze" => squeezed(&view.shape, self.axes(node)?.as_deref())?,
+            _ => unsqueezed(&view.shape, &self.axes(node)??)?,
         };
         (elements(&shape)? == n).then_some(())?;
         Some(moved(&value, View { shape, ..view }))
+    }
+
+    /// The axes that Squeeze or Unsqueeze names: an input, before operator set 13 an attribute. Outside: they can't be known;
+    /// inside: none are named.
+    fn axes(&mut self, node: &'a NodeProto) -> Option<Option<Vec<i64>>> {
+        match node.input.get(1).filter(|s| !s.is_empty()) {
+            Some(name) => Some(Some(self.constant(name)?.i64s()?.to_vec())),
+            None => Some(Some(node.ints("axes").to_vec()).filter(|axes| !axes.is_empty())),
+        }
     }
 
     pub(super) fn transpose(&mut self, node: &'a NodeProto) -> Option<Val> {
@@ -192,6 +205,36 @@ fn along(axis: i64, rank: usize) -> Option<usize> {
     usize::try_from(axis).ok().filter(|&a| a < rank)
 }
 
+/// Which axes of a rank these are; nothing where one is outside, or named twice.
+fn marked(axes: &[i64], rank: usize) -> Option<Vec<bool>> {
+    let mut marks = vec![false; rank];
+    for &axis in axes {
+        let mark = &mut marks[along(axis, rank)?];
+        (!std::mem::replace(mark, true)).then_some(())?;
+    }
+    Some(marks)
+}
+
+/// ONNX's Squeeze: without the named dimensions, or without all, that are one.
+fn squeezed(shape: &[usize], axes: Option<&[i64]>) -> Option<Vec<usize>> {
+    let gone = match axes {
+        Some(axes) => marked(axes, shape.len())?,
+        None => shape.iter().map(|&d| d == 1).collect(),
+    };
+    let mut dims = shape.iter().zip(&gone);
+    let kept = dims.clone().filter(|(_, gone)| !**gone).map(|(&d, _)| d).collect();
+    dims.all(|(&d, gone)| !gone || d == 1).then_some(kept)
+}
+
+/// ONNX's Unsqueeze: ones that stand at `axes` of the result.
+fn unsqueezed(shape: &[usize], axes: &[i64]) -> Option<Vec<usize>> {
+    let new = marked(axes, (shape.len() + axes.len()).min(MAX_RANK))?;
+    let mut old = shape.iter();
+    let shape =
+        new.iter().map(|new| if *new { Some(1) } else { old.next().copied() }).collect::<Option<_>>()?;
+    old.next().is_none().then_some(shape)
+}
+
 /// Elements between neighbours along each axis.
 pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
@@ -205,7 +248,7 @@ pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
 fn reshaped(shape: &[usize], wanted: &[i64]) -> Option<Vec<usize>> {
     let mut out = Vec::new();
     let mut open = None;
-    for (axis, &d) in wanted.iter().enumerate().take(8) {
+    for (axis, &d) in wanted.iter().enumerate().take(MAX_RANK) {
         out.push(match d {
             0 => *shape.get(axis)?,
             -1 if open.is_none() => {
@@ -219,5 +262,5 @@ fn reshaped(shape: &[usize], wanted: &[i64]) -> Option<Vec<usize>> {
         let rest = elements(&out).filter(|&n| n > 0)?;
         out[axis] = elements(shape)? / rest;
     }
-    (wanted.len() <= 8).then_some(out)
+    (wanted.len() <= MAX_RANK).then_some(out)
 }
