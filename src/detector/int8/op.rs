@@ -38,7 +38,7 @@ pub fn build(_: &ParsingContext<'_>, node: &NodeProto) -> TractResult<(Box<dyn I
     let plan = plans.as_ref().and_then(|p| p.get(&id)).and_then(Weak::upgrade);
     let plan =
         plan.with_context(|| format!("no int8 plan {id} (the rewritten model outlived what rewrote it)"))?;
-    Ok((expand(Region { plan, workspaces: Arc::default() }), vec![]))
+    Ok((expand(Region { plan, idle: Arc::default() }), vec![]))
 }
 
 /// A region of the graph as tract's operation.
@@ -46,7 +46,40 @@ pub fn build(_: &ParsingContext<'_>, node: &NodeProto) -> TractResult<(Box<dyn I
 pub struct Region {
     plan: Arc<Plan>,
     /// Memory of runs that ended, for the next.
-    workspaces: Arc<Mutex<Vec<Workspace>>>,
+    idle: Arc<Mutex<Vec<Memory>>>,
+}
+
+/// As many results as a model has outputs, on the stack: a longer list is on the heap, as tract's own are past four.
+type Results<'a> = tract_smallvec::SmallVec<[Output<'a>; 16]>;
+
+/// The memory of one run.
+struct Memory {
+    work: Workspace,
+    /// The results, which tract holds too until it has handed them on.
+    outputs: Vec<Arc<Tensor>>,
+}
+
+impl Memory {
+    fn new(plan: &Plan) -> TractResult<Memory> {
+        let outputs = plan.outputs.iter().map(result).collect::<TractResult<_>>()?;
+        Ok(Memory { work: plan.workspace(bands::threads()), outputs })
+    }
+
+    /// The results' memory, anew where somebody still reads the last run's.
+    fn results(&mut self, ports: &[Port]) -> TractResult<(&mut Workspace, Results<'_>)> {
+        for (tensor, port) in self.outputs.iter_mut().zip(ports) {
+            if Arc::get_mut(tensor).is_none() {
+                *tensor = result(port)?;
+            }
+        }
+        let tensors = self.outputs.iter_mut();
+        let results = tensors.map(|t| output(Arc::get_mut(t).context("a result that is still read")?));
+        Ok((&mut self.work, results.collect::<TractResult<_>>()?))
+    }
+}
+
+fn result(port: &Port) -> TractResult<Arc<Tensor>> {
+    Ok(Arc::new(Tensor::zero_dt(datum_type(port), &port.shape)?))
 }
 
 impl PartialEq for Region {
@@ -133,21 +166,19 @@ impl Region {
     /// # Errors
     /// When an input isn't what its port says.
     pub fn run(&self, inputs: &[TValue], timings: Option<&mut [Duration]>) -> TractResult<TVec<TValue>> {
-        let ports = &self.plan.outputs;
-        let outputs = ports.iter().map(|port| Tensor::zero_dt(datum_type(port), &port.shape));
-        let mut outputs: TVec<Tensor> = outputs.collect::<TractResult<_>>()?;
         let (given, expected) = (inputs.len(), self.plan.inputs.len());
         ensure!(given == expected, "a region of {expected} inputs got {given}");
         let given = inputs.iter().zip(&self.plan.inputs).map(|(tensor, port)| input(tensor, port));
         let given: TVec<Input<'_>> = given.collect::<TractResult<_>>()?;
-        let mut results: TVec<Output<'_>> = outputs.iter_mut().map(output).collect::<TractResult<_>>()?;
-        let pool = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = pool().pop();
-        let mut work = idle.unwrap_or_else(|| self.plan.workspace(bands::threads()));
-        self.plan.run(&mut work, &given, &mut results, timings);
-        pool().push(work);
+        let mut memory = idle.map_or_else(|| Memory::new(&self.plan), Ok)?;
+        let (work, mut results) = memory.results(&self.plan.outputs)?;
+        self.plan.run(work, &given, &mut results, timings);
         drop(results);
-        Ok(outputs.into_iter().map(Tensor::into_tvalue).collect())
+        let outputs = memory.outputs.iter().map(|tensor| tensor.clone().into_tvalue()).collect();
+        pool().push(memory);
+        Ok(outputs)
     }
 }
 
