@@ -217,7 +217,7 @@ fn moves_are_exact() {
 
 #[test]
 fn squeezed_and_unsqueezed_bytes_are_the_same_bytes() {
-    one(&[1, 8, 4, 6], &[1, 8, 4, 6], 0.008, 1.0, |net, x| {
+    one(&[1, 8, 4, 6], &[1, 8, 4, 6], 0.02, 1.0, |net, x| {
         let first = net.i64s(&[0]);
         let y = net.node("Squeeze", &[x, &first], vec![]);
         let y = net.qdq(&y, 0.008, 5);

@@ -133,10 +133,18 @@ impl<'a> Importer<'a> {
         self.hold(node, Pending { skip: Some(skip), ..p.clone() })
     }
 
-    /// Whether a node's only reader is a QuantizeLinear.
+    /// Whether a node's only reader is a QuantizeLinear, or a Relu before one.
     fn becomes_bytes(&self, node: &NodeProto) -> bool {
-        let readers = node.output.first().map_or(&[][..], |out| self.index.readers_of(out));
-        matches!(readers, [i] if self.graph.node.get(*i).is_some_and(|n| n.op_type == "QuantizeLinear"))
+        let next = self.only_reader(node);
+        let behind = next.filter(|n| n.op_type == "Relu").and_then(|relu| self.only_reader(relu));
+        behind.or(next).is_some_and(|n| n.op_type == "QuantizeLinear")
+    }
+
+    fn only_reader(&self, node: &NodeProto) -> Option<&'a NodeProto> {
+        match self.index.readers_of(node.output.first()?) {
+            [i] => self.graph.node.get(*i),
+            _ => None,
+        }
     }
 }
 
