@@ -80,7 +80,7 @@ fn model() -> String {
 
 /// How often some frames allocate; on the pool's threads, if there is one.
 fn of_frames(pool: Option<&ThreadPool>, mut frame: impl FnMut() + Send) -> u64 {
-    let counted = move || {
+    let mut counted = move || {
         (0..WARM).for_each(|_| frame());
         allocations(|| (0..FRAMES).for_each(|_| frame()))
     };
