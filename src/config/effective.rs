@@ -4,10 +4,11 @@ use std::net::Ipv6Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::name::{Map, OneOf, TopicPart, TopicPrefix, Unit, UsbId};
-use super::read::Located;
-use super::value::{Bytes, Coordinate, Count, FilePath, Fraction, Pair, Rate, RateOrNever, Text, Time};
-use super::{Camera, Config, raw};
+use super::read::{
+    Bytes, Coordinate, Count, FilePath, Fraction, Located, Map, OneOf, Pair, Rate, RateOrNever, Text,
+};
+use super::read::{Time, TopicPart, TopicPrefix, Unit, UsbId, raw};
+use super::{Camera, Config};
 use crate::capture::{DeviceMatcher, SourceSpec};
 use crate::detector::Thresholds;
 use crate::geometry::Polygon;

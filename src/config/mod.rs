@@ -1,24 +1,14 @@
 //! The TOML file becomes a validated [`Config`]; after that nothing fails because of configuration.
 //!
-//! The way: the text (`text`) is parsed with its places and read (`read`, `section`) into tables as they are written
-//! (`raw`); those are checked against each other and against the machine (`validate`) and become the rooms' own option
-//! types. Nothing stops at the first problem: each is written down (`problem`), and all are told at once in an [`Error`].
+//! The way: the text is read with its places (`read`) into tables as they are written (`read::raw`); those are checked
+//! against each other and against the machine (`validate`) and become the rooms' own option types. Nothing stops at the
+//! first problem: each is written down (`report`), and all are told at once in an [`Error`].
 
 pub mod defaults;
 mod effective;
-mod error;
-mod files;
-mod labels;
-mod name;
-mod problem;
-mod raw;
 mod read;
-mod schema;
-mod section;
-mod suggest;
-mod text;
+mod report;
 mod validate;
-mod value;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -31,16 +21,13 @@ use toml::de::{DeTable, DeValue};
 use crate::geometry::Polygon;
 use crate::{capture, detector, mqtt};
 
-pub use error::Error;
-pub use files::{MODEL_DIR, MODEL_DIR_VARIABLE, MODEL_FILE, shipped_model};
-pub use labels::unknown_labels;
-pub use problem::{Kind, Problem};
-pub use schema::schema;
-pub use text::MAX_BYTES;
+pub use read::{MAX_BYTES, schema};
+pub use report::{Error, Kind, Problem};
+pub use validate::{MODEL_DIR, MODEL_DIR_VARIABLE, MODEL_FILE, shipped_model, unknown_labels};
 
-use files::Surroundings;
-use problem::Problems;
-use read::Read as _;
+use read::{Read as _, raw};
+use report::Problems;
+use validate::Surroundings;
 
 /// Where the configuration is if nobody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/vigie/vigie.toml";
@@ -110,7 +97,7 @@ impl Config {
     /// Reads and checks a configuration file.
     pub fn load(path: &Path) -> Result<Config, Error> {
         let name = path.display().to_string();
-        match text::read(path) {
+        match read::text(path) {
             Ok(text) => Config::parse(&name, &text),
             Err(error) => {
                 let problem = Problem::new(Kind::File, "", format!("{name} {error}")).hint(error.hint());

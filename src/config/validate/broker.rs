@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use super::super::files::{self, Surroundings};
-use super::super::problem::{Kind, Problem, Problems};
-use super::super::read::{Located, shorten};
-use super::super::value::Text;
-use super::super::{defaults, raw};
-use super::check_file;
+use super::Surroundings;
+use super::files::{self, check_file};
+use crate::config::defaults;
+use crate::config::read::{Located, Text, raw, shorten};
+use crate::config::report::{Kind, Problem, Problems};
 use crate::mqtt::{Options, Secret, Tls};
 
 /// What the URL says.

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use super::super::files;
-use super::super::name::{Map, Unit};
-use super::super::problem::{Kind, Problem, Problems};
-use super::super::read::Located;
-use super::super::value::{Coordinate, Fraction, Pair};
-use super::super::{Camera, Zone, defaults, raw};
-use super::{check_file, unique};
+use super::files::{self, check_file};
+use super::unique;
 use crate::capture::{DeviceMatcher, Request, SourceSpec};
+use crate::config::read::{Coordinate, Fraction, Located, Map, OneOf, Pair, Text, Unit, raw};
+use crate::config::report::{Kind, Problem, Problems};
+use crate::config::{Camera, Zone, defaults};
 use crate::detector::Thresholds;
 use crate::geometry::{Polygon, PolygonError, Size};
 
@@ -108,8 +106,7 @@ fn source(place: &Located<raw::Source>, problems: &mut Problems) -> Option<Sourc
         return Some(SourceSpec::TestCard { fps: fps.unwrap_or(defaults::TESTCARD_FPS) });
     }
     matcher?;
-    let text =
-        |value: &Option<Located<super::super::value::Text>>| value.as_ref().map(|text| text.value.0.clone());
+    let text = |value: &Option<Located<Text>>| value.as_ref().map(|text| text.value.0.clone());
     Some(SourceSpec::Device(DeviceMatcher::Match {
         usb: raw.usb.as_ref().map(|usb| (usb.value.0, usb.value.1)),
         serial: text(&raw.serial),
@@ -202,7 +199,7 @@ fn zones(raw: &raw::Camera, size: Option<Size>, problems: &mut Problems) -> Vec<
 fn polygon(
     owner: &str,
     points: Option<&Located<Vec<Located<Pair<Coordinate>>>>>,
-    unit: Option<&Located<super::super::name::OneOf<Unit>>>,
+    unit: Option<&Located<OneOf<Unit>>>,
     size: Option<Size>,
     problems: &mut Problems,
 ) -> Option<Polygon> {

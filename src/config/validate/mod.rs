@@ -2,16 +2,24 @@
 
 mod broker;
 mod camera;
+mod files;
+mod labels;
+mod surroundings;
 
 use std::collections::HashMap;
-use std::path::Path;
 
-use super::files::{self, Surroundings};
-use super::problem::{Kind, Problem, Problems};
-use super::read::{Located, shorten};
-use super::value::FilePath;
-use super::{Camera, Config, Log, defaults, raw};
+use super::read::{Located, raw, shorten};
+use super::report::{Kind, Problem, Problems};
+use super::{Camera, Config, Log, defaults};
+use crate::capture::{DeviceMatcher, SourceSpec};
 use crate::detector;
+
+pub use labels::unknown_labels;
+pub use surroundings::{MODEL_DIR, MODEL_DIR_VARIABLE, MODEL_FILE, shipped_model};
+
+pub(super) use surroundings::Surroundings;
+
+use files::check_file;
 
 /// Checks the whole file. `None` only if a problem was written down.
 pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Problems) -> Option<Config> {
@@ -61,10 +69,10 @@ fn model(
         None if problems.touch("model.path") => None,
         None => around.model().or_else(|| {
             let dirs: Vec<String> = around.model_dirs.iter().map(|dir| dir.display().to_string()).collect();
-            let message = format!("the shipped model {} is not in {}", files::MODEL_FILE, dirs.join(" or "));
+            let message = format!("the shipped model {} is not in {}", MODEL_FILE, dirs.join(" or "));
             let hint = format!(
                 "install it there, name another with `path` in [model], or name its folder in the environment variable {}",
-                files::MODEL_DIR_VARIABLE
+                MODEL_DIR_VARIABLE
             );
             problems.add(Problem::new(Kind::File, "model.path", message).hint(hint));
             None
@@ -111,7 +119,7 @@ fn cameras(file: &raw::File, problems: &mut Problems) -> Option<Vec<Camera>> {
     let detect = file.detect.as_ref().map(|detect| &detect.value);
     let checked: Vec<_> = cameras.value.iter().map(|raw| camera::camera(raw, detect, problems)).collect();
     let devices = cameras.value.iter().zip(&checked).filter_map(|(raw, camera)| {
-        let crate::capture::SourceSpec::Device(device) = &camera.as_ref()?.source else { return None };
+        let SourceSpec::Device(device) = &camera.as_ref()?.source else { return None };
         Some((device, raw.value.source.as_ref()?))
     });
     unique_devices(devices, problems);
@@ -145,10 +153,10 @@ fn unique<'a, T: 'a>(
 }
 
 fn unique_devices<'a>(
-    devices: impl Iterator<Item = (&'a crate::capture::DeviceMatcher, &'a Located<raw::Source>)>,
+    devices: impl Iterator<Item = (&'a DeviceMatcher, &'a Located<raw::Source>)>,
     problems: &mut Problems,
 ) {
-    let mut seen: Vec<(&crate::capture::DeviceMatcher, &Located<raw::Source>)> = Vec::new();
+    let mut seen: Vec<(&DeviceMatcher, &Located<raw::Source>)> = Vec::new();
     for (device, place) in devices {
         if let Some((_, first)) = seen.iter().find(|(other, _)| *other == device) {
             let message = "another camera has the same device, and a device can be opened once only";
@@ -159,25 +167,6 @@ fn unique_devices<'a>(
             );
         } else {
             seen.push((device, place));
-        }
-    }
-}
-
-/// The path, if the file passes the check.
-fn check_file(
-    path: &Located<FilePath>,
-    check: impl Fn(&Path) -> Result<(), String>,
-    problems: &mut Problems,
-) -> Option<std::path::PathBuf> {
-    match check(&path.value.0) {
-        Ok(()) => Some(path.value.0.clone()),
-        Err(message) => {
-            let problem = Problem::with(Kind::File, path, message);
-            problems.add(match files::hint(&path.value.0) {
-                Some(hint) => problem.hint(hint),
-                None => problem,
-            });
-            None
         }
     }
 }

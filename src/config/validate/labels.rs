@@ -6,10 +6,9 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Kind, Problem, Problems};
-use super::read::{Located, Read as _};
-use super::suggest::did_you_mean;
-use super::{Error, raw, text};
+use crate::config::Error;
+use crate::config::read::{self, Located, Read as _, raw};
+use crate::config::report::{Kind, Problem, Problems, did_you_mean};
 
 /// Every label in a configuration file that a model with these class names doesn't have, with its place; `None` if all
 /// are right, no names are given, or the file can't be read any more.
@@ -17,7 +16,7 @@ pub fn unknown_labels(path: &Path, names: &[String]) -> Option<Error> {
     if names.is_empty() {
         return None;
     }
-    let text = text::read(path).ok()?;
+    let text = read::text(path).ok()?;
     let problems = problems(&text, names);
     (!problems.is_empty()).then(|| Error::of_text(&path.display().to_string(), &text, problems))
 }

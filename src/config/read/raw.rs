@@ -4,11 +4,12 @@
 
 use log::LevelFilter;
 
-use super::defaults;
-use super::name::{Map, OneOf, TopicPart, TopicPrefix, Unit, UsbId};
-use super::read::Located;
 use super::section::section;
-use super::value::{Bytes, Coordinate, Count, FilePath, Fraction, Pair, Rate, RateOrNever, Text, Time};
+use super::{
+    Bytes, Coordinate, Count, FilePath, Fraction, Located, Map, OneOf, Pair, Rate, RateOrNever, Text, Time,
+};
+use super::{TopicPart, TopicPrefix, Unit, UsbId};
+use crate::config::defaults;
 use crate::frame::PixelFormat;
 
 const SECOND: u64 = 1000;

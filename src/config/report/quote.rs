@@ -1,71 +1,14 @@
-//! The text of a configuration file: read with a bound, and made fit to be quoted in messages.
+//! The text around a problem, made fit to be shown.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::ops::Range;
-use std::path::Path;
 
 use miette::NamedSource;
-
-use super::files;
-
-/// A larger file is no configuration but an accident.
-pub const MAX_BYTES: u64 = 1 << 20;
 
 /// A line of more bytes is not quoted.
 const MAX_QUOTED_LINE: usize = 400;
 
-/// Why the text could not be had.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
-    #[error("{}", files::predicate(.0))]
-    Io(#[from] io::Error),
-    #[error("is larger than {} MiB, the most that a configuration file may have", MAX_BYTES >> 20)]
-    TooLarge,
-    #[error("is not UTF-8 text: there is the byte 0x{byte:02x}")]
-    NotUtf8 { byte: u8, position: (usize, usize) },
-}
-
-impl ReadError {
-    /// Line and column, where there is one.
-    pub(super) fn position(&self) -> Option<(usize, usize)> {
-        match self {
-            ReadError::NotUtf8 { position, .. } => Some(*position),
-            _ => None,
-        }
-    }
-
-    pub(super) fn hint(&self) -> &'static str {
-        match self {
-            ReadError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-                "name the file with `--config FILE`; the documented default is config/vigie.toml in the sources"
-            }
-            ReadError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                "run as the service's user, or let this user read it"
-            }
-            ReadError::Io(_) => "name a TOML file with `--config FILE`",
-            ReadError::TooLarge => "is that the file you meant?",
-            ReadError::NotUtf8 { .. } => "is that the file you meant? if it is: save it as UTF-8",
-        }
-    }
-}
-
-/// Reads a whole configuration file; devices and pipes too, but never more than [`MAX_BYTES`].
-pub(super) fn read(path: &Path) -> Result<String, ReadError> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(ReadError::TooLarge);
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let good = String::from_utf8_lossy(&error.as_bytes()[..valid]);
-        ReadError::NotUtf8 { byte: error.as_bytes()[valid], position: position(&good, valid) }
-    })
-}
-
 /// Line and column (in characters) of a byte, both from 1.
-pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
+pub(in crate::config) fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(byte)];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
@@ -73,7 +16,7 @@ pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
 }
 
 /// Whether the lines that would be quoted around a place are short enough for a terminal.
-pub(super) fn quotable(text: &str, span: &Range<usize>) -> bool {
+pub(in crate::config) fn quotable(text: &str, span: &Range<usize>) -> bool {
     let start = text.floor_char_boundary(span.start);
     let end = text.floor_char_boundary(span.end).max(start);
     let before = text[..start].rsplitn(3, '\n').take(2).all(|line| line.len() <= MAX_QUOTED_LINE);
@@ -84,7 +27,7 @@ pub(super) fn quotable(text: &str, span: &Range<usize>) -> bool {
 
 /// The text as messages may quote it: of the same length, byte for byte, but without control characters (they would
 /// reach the terminal) and without anything that looks like a secret (it would reach the journal).
-pub(super) fn quoted(name: &str, text: &str) -> NamedSource<String> {
+pub(in crate::config) fn quoted(name: &str, text: &str) -> NamedSource<String> {
     let mut bytes = Vec::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let secret = secret_in(line);

@@ -8,20 +8,19 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
-use super::problem::Problems;
-use super::read::{Located, Node, Read, Table, bad_value, join, shorten, wrong_type};
-use super::suggest;
+use super::{Located, Node, Read, Table, bad_value, join, shorten, wrong_type};
+use crate::config::report::{Problems, nearest};
 use crate::frame::PixelFormat;
 
 /// One level of a topic: the name of a device, a camera or a zone.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct TopicPart(pub String);
+pub struct TopicPart(pub String);
 
 impl TopicPart {
     /// The most characters; Home Assistant and file names made of it get along with so many.
-    pub(super) const MAX: usize = 64;
+    pub const MAX: usize = 64;
 
-    pub(super) fn allows(c: char) -> bool {
+    pub fn allows(c: char) -> bool {
         c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
     }
 }
@@ -61,7 +60,7 @@ impl Read for TopicPart {
 
 /// The first levels of every topic.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct TopicPrefix(pub String);
+pub struct TopicPrefix(pub String);
 
 impl JsonSchema for TopicPrefix {
     fn inline_schema() -> bool {
@@ -101,7 +100,7 @@ impl Read for TopicPrefix {
 
 /// A vendor and a product id in hexadecimal.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct UsbId(pub u16, pub u16);
+pub struct UsbId(pub u16, pub u16);
 
 impl Serialize for UsbId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -142,7 +141,7 @@ impl Read for UsbId {
 }
 
 /// One of a list of words.
-pub(super) trait Choice: Copy + PartialEq + 'static {
+pub trait Choice: Copy + PartialEq + 'static {
     /// The words and what they stand for.
     const CHOICES: &'static [(&'static str, Self)];
 
@@ -188,7 +187,7 @@ impl Choice for LevelFilter {
 
 /// What the coordinates of a polygon are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
+pub enum Unit {
     Fraction,
     Pixel,
 }
@@ -199,7 +198,7 @@ impl Choice for Unit {
 
 /// A value that is written as one of a list of words.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OneOf<T>(pub T);
+pub struct OneOf<T>(pub T);
 
 impl<T: Choice> OneOf<T> {
     fn words() -> Vec<&'static str> {
@@ -242,7 +241,7 @@ impl<T: Choice> Read for OneOf<T> {
                     .iter()
                     .find(|(alias, _)| alias.eq_ignore_ascii_case(text))
                     .map(|(_, word)| *word);
-                let near = alias.or_else(|| suggest::nearest(text, &Self::words()));
+                let near = alias.or_else(|| nearest(text, &Self::words()));
                 let near = near.map(|near| format!("; did you mean \"{near}\"?"));
                 let message =
                     format!("{:?} is none of the choices{}", shorten(text), near.unwrap_or_default());
@@ -254,7 +253,7 @@ impl<T: Choice> Read for OneOf<T> {
 
 /// A table whose keys are the user's own words: labels, modules.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Map<T>(pub BTreeMap<String, Located<T>>);
+pub struct Map<T>(pub BTreeMap<String, Located<T>>);
 
 impl<T: JsonSchema> JsonSchema for Map<T> {
     fn inline_schema() -> bool {

@@ -8,8 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
-use super::problem::Problems;
-use super::read::{Node, Read, bad_value, shorten, wrong_type};
+use super::{Node, Read, bad_value, shorten, wrong_type};
+use crate::config::report::Problems;
 
 /// A [`JsonSchema`] that stands where it is used.
 macro_rules! inline_schema {
@@ -42,7 +42,7 @@ impl Read for bool {
 
 /// A string that is not empty and has no control characters.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Text(pub String);
+pub struct Text(pub String);
 
 inline_schema!([] Text, json_schema!({ "type": "string", "minLength": 1 }));
 
@@ -66,7 +66,7 @@ impl Read for Text {
 
 /// The path of a file, a folder or a device.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct FilePath(pub PathBuf);
+pub struct FilePath(pub PathBuf);
 
 inline_schema!([] FilePath, json_schema!({ "type": "string", "minLength": 1 }));
 
@@ -95,7 +95,7 @@ impl Read for FilePath {
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Count<const MIN: u64, const MAX: u64>(pub u64);
+pub struct Count<const MIN: u64, const MAX: u64>(pub u64);
 
 inline_schema!([const MIN: u64, const MAX: u64] Count<MIN, MAX>,
     json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX }));
@@ -132,7 +132,7 @@ macro_rules! bounded_number {
     ($(#[doc = $doc:literal])+ $Name:ident, $bounds:expr, $expects:literal) => {
         $(#[doc = $doc])+
         #[derive(Clone, Copy, Debug, Serialize)]
-        pub(super) struct $Name(pub f32);
+        pub struct $Name(pub f32);
 
         inline_schema!([] $Name, json_schema!({
             "type": "number", "minimum": $bounds.start(), "maximum": $bounds.end()
@@ -176,7 +176,7 @@ bounded_number! {
 
 /// A duration, `"500ms"` or `"24h"`, within bounds in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Time<const MIN_MS: u64, const MAX_MS: u64>(pub Duration);
+pub struct Time<const MIN_MS: u64, const MAX_MS: u64>(pub Duration);
 
 inline_schema!([const MIN: u64, const MAX: u64] Time<MIN, MAX>, json_schema!({
     "type": "string", "pattern": "^\\s*([0-9]+\\s*[a-zµ]+\\s*)+$", "examples": ["500ms", "5s", "1m 30s", "24h"]
@@ -210,7 +210,7 @@ impl<const MIN: u64, const MAX: u64> Read for Time<MIN, MAX> {
 
 /// A number of bytes, `"64 MiB"`, within bounds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bytes<const MIN: u64, const MAX: u64>(pub u64);
+pub struct Bytes<const MIN: u64, const MAX: u64>(pub u64);
 
 /// The units of [`Bytes`], the largest binary ones first.
 const UNITS: [(&str, u64); 8] = [
@@ -265,7 +265,7 @@ impl<const MIN: u64, const MAX: u64> Read for Bytes<MIN, MAX> {
 
 /// Two numbers: a width and a height, or the coordinates of a point.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Pair<T>(pub T, pub T);
+pub struct Pair<T>(pub T, pub T);
 
 impl<T: JsonSchema> JsonSchema for Pair<T> {
     fn inline_schema() -> bool {

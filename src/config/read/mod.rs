@@ -1,8 +1,15 @@
 //! A TOML document becomes typed values, and every problem on the way is written down instead of being the last one.
 //!
 //! serde would stop at the first wrong value. [`Read`] does not stop: a value that cannot be read is a [`Problem`] and a
-//! `None`, and its neighbours are read all the same. The macro [`section!`](super::section::section) makes a table's
+//! `None`, and its neighbours are read all the same. The macro [`section!`](section::section) makes a table's
 //! type, its reader and its JSON Schema from one definition.
+
+mod file;
+mod name;
+pub mod raw;
+mod schema;
+mod section;
+mod value;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,14 +19,18 @@ use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Kind, Problem, Problems};
-use super::suggest;
+use super::report::{Kind, Problem, Problems, did_you_mean};
+
+pub use file::{MAX_BYTES, predicate, text};
+pub use name::{Map, OneOf, TopicPart, TopicPrefix, Unit, UsbId};
+pub use schema::schema;
+pub use value::{Bytes, Coordinate, Count, FilePath, Fraction, Pair, Rate, RateOrNever, Text, Time};
 
 /// A TOML value and its place in the text.
-pub(super) type Node<'a, 'i> = &'a Spanned<DeValue<'i>>;
+pub type Node<'a, 'i> = &'a Spanned<DeValue<'i>>;
 
 /// What can be read from a TOML value.
-pub(super) trait Read: Sized + Serialize + JsonSchema {
+pub trait Read: Sized + Serialize + JsonSchema {
     /// What is expected, to go after the word "expected".
     fn expects() -> Cow<'static, str>;
 
@@ -29,7 +40,7 @@ pub(super) trait Read: Sized + Serialize + JsonSchema {
 
 /// A value that was read, with its place and the key that led to it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Located<T> {
+pub struct Located<T> {
     pub value: T,
     pub span: Range<usize>,
     pub path: String,
@@ -37,7 +48,7 @@ pub(super) struct Located<T> {
 
 impl<T> Located<T> {
     /// A value that comes from nowhere in the text.
-    pub(super) fn nowhere(value: T) -> Located<T> {
+    pub fn nowhere(value: T) -> Located<T> {
         Located { value, span: 0..0, path: String::new() }
     }
 }
@@ -94,7 +105,7 @@ impl<T: Read> Read for Vec<Located<T>> {
 }
 
 /// Writes down that the value is not of the type that is wanted.
-pub(super) fn wrong_type<T: Read>(node: Node<'_, '_>, path: &str, problems: &mut Problems) -> Option<T> {
+pub fn wrong_type<T: Read>(node: Node<'_, '_>, path: &str, problems: &mut Problems) -> Option<T> {
     let found = match node.get_ref() {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",
@@ -110,7 +121,7 @@ pub(super) fn wrong_type<T: Read>(node: Node<'_, '_>, path: &str, problems: &mut
 }
 
 /// Writes down that the value is of the right type but cannot be used, and what would be.
-pub(super) fn bad_value<T: Read>(
+pub fn bad_value<T: Read>(
     node: Node<'_, '_>,
     path: &str,
     problems: &mut Problems,
@@ -122,7 +133,7 @@ pub(super) fn bad_value<T: Read>(
 }
 
 /// A table whose keys are being read.
-pub(super) struct Table<'a, 'i> {
+pub struct Table<'a, 'i> {
     entries: &'a DeTable<'i>,
     span: Range<usize>,
     path: &'a str,
@@ -130,11 +141,7 @@ pub(super) struct Table<'a, 'i> {
 
 impl<'a, 'i> Table<'a, 'i> {
     /// The value as a table.
-    pub(super) fn of<T: Read>(
-        node: Node<'a, 'i>,
-        path: &'a str,
-        problems: &mut Problems,
-    ) -> Option<Table<'a, 'i>> {
+    pub fn of<T: Read>(node: Node<'a, 'i>, path: &'a str, problems: &mut Problems) -> Option<Table<'a, 'i>> {
         match node.get_ref() {
             DeValue::Table(entries) => Some(Table { entries, span: node.span(), path }),
             _ => {
@@ -145,12 +152,12 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// Reads the value of a key; `None` also if there is none.
-    pub(super) fn get<T: Read>(&self, key: &str, problems: &mut Problems) -> Option<Located<T>> {
+    pub fn get<T: Read>(&self, key: &str, problems: &mut Problems) -> Option<Located<T>> {
         Located::read(self.entries.get(key)?, &join(self.path, key), problems)
     }
 
     /// Writes down that a key is missing, if it is.
-    pub(super) fn require(&self, key: &str, expects: &str, problems: &mut Problems) {
+    pub fn require(&self, key: &str, expects: &str, problems: &mut Problems) {
         if !self.entries.contains_key(key) {
             let message = format!("`{key}` is missing");
             let problem =
@@ -160,7 +167,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// Writes down every key that is none of the known ones.
-    pub(super) fn refuse_unknown(&self, known: &[&str], problems: &mut Problems) {
+    pub fn refuse_unknown(&self, known: &[&str], problems: &mut Problems) {
         for (key, _) in self.entries.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
             let name = key.get_ref();
             let hint = match name.as_ref() {
@@ -169,7 +176,7 @@ impl<'a, 'i> Table<'a, 'i> {
                      with `credential`"
                         .to_owned()
                 }
-                name => suggest::did_you_mean(name, known.iter().copied()),
+                name => did_you_mean(name, known.iter().copied()),
             };
             let message = format!("unknown key `{}`", shorten(name));
             let problem =
@@ -179,13 +186,13 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// The keys and their values.
-    pub(super) fn entries(&self) -> &'a DeTable<'i> {
+    pub fn entries(&self) -> &'a DeTable<'i> {
         self.entries
     }
 }
 
 /// The path of a key in a table.
-pub(super) fn join(path: &str, key: &str) -> String {
+pub fn join(path: &str, key: &str) -> String {
     let key = shorten(key);
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     let key = if bare { key } else { Cow::Owned(format!("{key:?}")) };
@@ -193,7 +200,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 }
 
 /// The text, or as much of it as a message can bear.
-pub(super) fn shorten(text: &str) -> Cow<'_, str> {
+pub fn shorten(text: &str) -> Cow<'_, str> {
     const MOST: usize = 60;
     let clean =
         |text: &str| text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();

@@ -5,7 +5,7 @@ use std::fmt;
 use miette::{Diagnostic, NamedSource, SourceCode};
 
 use super::problem::{Problem, Problems};
-use super::text;
+use super::quote;
 
 /// How many problems are shown; a file with more is no configuration at all.
 const SHOWN: usize = 50;
@@ -22,21 +22,21 @@ pub struct Error {
 
 impl Error {
     /// The problems of a text, in the order of their places.
-    pub(super) fn of_text(name: &str, content: &str, problems: Problems) -> Error {
+    pub(in crate::config) fn of_text(name: &str, content: &str, problems: Problems) -> Error {
         let (mut problems, total) = problems.into_parts();
         problems.sort_by_key(|problem| problem.start().unwrap_or(0));
         problems.truncate(SHOWN);
         let locate = |problem: Problem| {
-            let position = problem.start().map(|start| text::position(content, start));
-            let quotable = problem.spans().all(|span| text::quotable(content, span));
+            let position = problem.start().map(|start| quote::position(content, start));
+            let quotable = problem.spans().all(|span| quote::quotable(content, span));
             problem.at(position, quotable)
         };
         let problems = problems.into_iter().map(locate).collect();
-        Error { name: name.to_owned(), source: Some(Box::new(text::quoted(name, content))), problems, total }
+        Error { name: name.to_owned(), source: Some(Box::new(quote::quoted(name, content))), problems, total }
     }
 
     /// The problem with a file whose text is not to be had.
-    pub(super) fn of_file(name: &str, problem: Problem) -> Error {
+    pub(in crate::config) fn of_file(name: &str, problem: Problem) -> Error {
         Error { name: name.to_owned(), source: None, problems: vec![problem], total: 1 }
     }
 

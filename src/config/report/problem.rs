@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use miette::{Diagnostic, LabeledSpan};
 
-use super::read::Located;
+use crate::config::read::Located;
 
 /// One thing that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Kind {
 
 impl Problem {
     /// A problem without a place in the text.
-    pub(super) fn new(kind: Kind, path: &str, message: impl Into<String>) -> Problem {
+    pub(in crate::config) fn new(kind: Kind, path: &str, message: impl Into<String>) -> Problem {
         Problem {
             kind,
             path: path.to_owned(),
@@ -74,18 +74,18 @@ impl Problem {
     }
 
     /// A problem with a value that was read.
-    pub(super) fn with<T>(kind: Kind, value: &Located<T>, message: impl Into<String>) -> Problem {
+    pub(in crate::config) fn with<T>(kind: Kind, value: &Located<T>, message: impl Into<String>) -> Problem {
         Problem::new(kind, &value.path, message).label(value.span.clone(), "here")
     }
 
     /// Points at a place; the first one is where the problem is said to be.
-    pub(super) fn label(mut self, span: Range<usize>, text: impl Into<String>) -> Problem {
+    pub(in crate::config) fn label(mut self, span: Range<usize>, text: impl Into<String>) -> Problem {
         self.labels.push((span, text.into()));
         self
     }
 
     /// Says what to do about it.
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Problem {
+    pub(in crate::config) fn hint(mut self, hint: impl Into<String>) -> Problem {
         self.hint = Some(hint.into());
         self
     }
@@ -116,16 +116,16 @@ impl Problem {
     }
 
     /// Where it starts, in bytes.
-    pub(super) fn start(&self) -> Option<usize> {
+    pub(in crate::config) fn start(&self) -> Option<usize> {
         self.labels.first().map(|(span, _)| span.start)
     }
 
-    pub(super) fn spans(&self) -> impl Iterator<Item = &Range<usize>> {
+    pub(in crate::config) fn spans(&self) -> impl Iterator<Item = &Range<usize>> {
         self.labels.iter().map(|(span, _)| span)
     }
 
     /// Says where that is in lines and columns, and whether the text there is fit to be shown.
-    pub(super) fn at(self, position: Option<(usize, usize)>, quotable: bool) -> Problem {
+    pub(in crate::config) fn at(self, position: Option<(usize, usize)>, quotable: bool) -> Problem {
         Problem { position, quotable, ..self }
     }
 }
@@ -164,7 +164,7 @@ impl Diagnostic for Problem {
 
 /// The problems found so far. Reading goes on after each, so that all of them are told at once.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
+pub(in crate::config) struct Problems {
     found: Vec<Problem>,
     more: usize,
 }
@@ -173,7 +173,7 @@ impl Problems {
     /// The most that are kept; the rest is counted. Nobody reads so many, and noise has them by the hundred thousand.
     const MOST: usize = 500;
 
-    pub(super) fn add(&mut self, problem: Problem) {
+    pub(in crate::config) fn add(&mut self, problem: Problem) {
         if self.found.len() < Problems::MOST {
             self.found.push(problem);
         } else {
@@ -181,17 +181,17 @@ impl Problems {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::config) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
     /// Whether there is a problem with that key or with something in it; then what follows from it needs no words.
-    pub(super) fn touch(&self, path: &str) -> bool {
+    pub(in crate::config) fn touch(&self, path: &str) -> bool {
         self.found.iter().any(|problem| problem.path.starts_with(path))
     }
 
     /// Those that were kept, and how many there are in all.
-    pub(super) fn into_parts(self) -> (Vec<Problem>, usize) {
+    pub(in crate::config) fn into_parts(self) -> (Vec<Problem>, usize) {
         let total = self.found.len() + self.more;
         (self.found, total)
     }

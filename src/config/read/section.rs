@@ -27,11 +27,11 @@ macro_rules! section {
     ) => {
         $(#[doc = $about])+
         #[derive(Clone, Debug, Default, serde::Serialize)]
-        pub(super) struct $Section {
+        pub struct $Section {
             $(
                 $(#[doc = $doc])+
                 #[serde(skip_serializing_if = "Option::is_none")]
-                pub(super) $key: Option<$crate::config::read::Located<$Type>>,
+                pub $key: Option<$crate::config::read::Located<$Type>>,
             )*
         }
 
@@ -43,7 +43,7 @@ macro_rules! section {
             fn read(
                 node: $crate::config::read::Node<'_, '_>,
                 path: &str,
-                problems: &mut $crate::config::problem::Problems,
+                problems: &mut $crate::config::report::Problems,
             ) -> Option<Self> {
                 let table = $crate::config::read::Table::of::<Self>(node, path, problems)?;
                 let section = $Section { $( $key: table.get(stringify!($key), problems), )* };
@@ -66,7 +66,7 @@ macro_rules! section {
                 $(
                     let schema = generator.subschema_for::<$Type>();
                     let default: Option<serde_json::Value> = None $( .or(Some(serde_json::json!($default))) )?;
-                    let described = $crate::config::section::describe(schema, &[$($doc),+], default);
+                    let described = $crate::config::read::section::describe(schema, &[$($doc),+], default);
                     properties.insert(stringify!($key).to_owned(), described.to_value());
                 )*
                 let required: &[&str] = &[$($( { let _ = stringify!($required); stringify!($key) }, )?)*];
@@ -78,7 +78,7 @@ macro_rules! section {
                 if !required.is_empty() {
                     table.insert("required".to_owned(), serde_json::json!(required));
                 }
-                $crate::config::section::describe(table, &[$($about),+], None)
+                $crate::config::read::section::describe(table, &[$($about),+], None)
             }
         }
     };
@@ -87,7 +87,7 @@ macro_rules! section {
 pub(super) use section;
 
 /// A schema with the description that stands in the source, and the default.
-pub(super) fn describe(
+pub fn describe(
     mut schema: schemars::Schema,
     doc: &[&str],
     default: Option<serde_json::Value>,
