@@ -2,6 +2,7 @@
 //! lines around them, without the secrets in them.
 
 mod error;
+mod mask;
 mod problem;
 mod quote;
 mod suggest;

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use miette::NamedSource;
 
+use super::mask::mask;
+
 /// A line of more bytes is not quoted.
 const MAX_QUOTED_LINE: usize = 400;
 
@@ -25,43 +27,9 @@ pub(in crate::config) fn quotable(text: &str, span: &Range<usize>) -> bool {
     before && inside && after
 }
 
-/// The text as messages may quote it: of the same length, byte for byte, but without control characters (they would
-/// reach the terminal) and without anything that looks like a secret (it would reach the journal).
+/// The text as messages may quote it: as long as it is, byte for byte, but without secrets and control characters.
 pub(in crate::config) fn quoted(name: &str, text: &str) -> NamedSource<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        let secret = secret_in(line);
-        for (at, c) in line.char_indices() {
-            if secret.contains(&at) && !c.is_whitespace() {
-                bytes.resize(bytes.len() + c.len_utf8(), b'*');
-            } else if c.is_control() && !matches!(c, '\n' | '\t') {
-                bytes.resize(bytes.len() + c.len_utf8(), b' ');
-            } else {
-                bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        }
-    }
-    NamedSource::new(name, String::from_utf8(bytes).unwrap_or_default())
-}
-
-/// Where a line holds a secret: the value of a key such as `password`, or the password of a URL.
-fn secret_in(line: &str) -> Range<usize> {
-    for (equals, _) in line.match_indices('=') {
-        let key = line[..equals].rsplit(['.', '{', ',', '#', '=']).next().unwrap_or_default();
-        let key = key.trim().trim_matches(['"', '\'']).to_lowercase();
-        if ["password", "passwd", "pass", "secret", "token"].contains(&key.as_str()) {
-            return equals + 1..line.len();
-        }
-    }
-    let Some((scheme, rest)) = line.split_once("://") else { return 0..0 };
-    let authority = rest.split(['/', '?', '#', '"', '\'', ' ']).next().unwrap_or_default();
-    match (authority.find(':'), authority.rfind('@')) {
-        (Some(colon), Some(at)) if colon < at => {
-            let start = scheme.len() + 3;
-            start + colon + 1..start + at
-        }
-        _ => 0..0,
-    }
+    NamedSource::new(name, mask(text))
 }
 
 #[cfg(test)]
@@ -73,23 +41,6 @@ mod tests {
         assert_eq!(position("a\nöx", 0), (1, 1));
         assert_eq!(position("a\nöx", 4), (2, 2));
         assert_eq!(position("a\nöx", 99), (2, 3));
-    }
-
-    #[test]
-    fn what_is_quoted_has_no_secrets_and_no_control_characters() {
-        let quote = |text: &str| quoted("x", text).inner().clone();
-        assert_eq!(quote("password = \"hünter\" # x\n"), "password = ********* * *\n");
-        assert_eq!(
-            quote("mqtt = { url = \"a\", password = \"b\" }\n"),
-            "mqtt = { url = \"a\", password = *** *\n"
-        );
-        assert_eq!(quote("url = \"mqtt://me:se@cret@host\"\n"), "url = \"mqtt://me:*******@host\"\n");
-        assert_eq!(
-            quote("url = \"mqtt://[::1]:1883\" # me@home\n"),
-            "url = \"mqtt://[::1]:1883\" # me@home\n"
-        );
-        assert_eq!(quote("a\x1b[31m\u{85}b"), "a [31m  b");
-        assert_eq!(quote("password_file = \"/etc/p\""), "password_file = \"/etc/p\"");
     }
 
     #[test]

@@ -37,13 +37,13 @@ mod tests {
 
     #[test]
     fn finds_slips_and_nothing_else() {
-        let known = ["max_fps", "thresholds", "detections_max_fps"];
+        let known = ["max_fps", "thresholds", "detections_rate"];
         assert_eq!(nearest("max-fps", &known), Some("max_fps"));
         assert_eq!(nearest("treshold", &known), Some("thresholds"));
         assert_eq!(nearest("MAX_FSP", &known), Some("max_fps"));
         assert_eq!(nearest("password", &["username", "password_file"]), Some("password_file"));
         assert_eq!(nearest("colour", &known), None);
         assert_eq!(nearest(&"x".repeat(100_000), &known), None);
-        assert_eq!(did_you_mean("colour", known), "known here: max_fps, thresholds, detections_max_fps");
+        assert_eq!(did_you_mean("colour", known), "known here: max_fps, thresholds, detections_rate");
     }
 }
