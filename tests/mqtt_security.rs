@@ -186,7 +186,7 @@ fn unusable_files_are_named() {
     let (cert, key) = certificates.client.clone();
     let with = |ca: Option<&PathBuf>, client: Option<(PathBuf, PathBuf)>| {
         let tls = Tls { ca_file: ca.cloned(), client };
-        vigie::mqtt::client::check(&options(&broker, Some(tls))).unwrap_err().to_string()
+        vigie::mqtt::client::check(&options(&broker, Some(tls)), None)[0].to_string()
     };
     let missing = PathBuf::from("/nonexistent/ca.pem");
     assert!(with(Some(&missing), None).contains("ca file /nonexistent/ca.pem"));

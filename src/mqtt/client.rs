@@ -6,6 +6,7 @@
 //! between its channel and its buffer), and publishing is `try_publish` only, with room in the channel known before.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use super::outbox::Outbox;
 use super::publisher::Publisher;
 use super::queue::{Bounds, Queue, Token};
 use super::trouble::{Kind, Reporter, Trouble};
-use super::{MAX_PAYLOAD, Options, tls};
+use super::{MAX_PAYLOAD, Options, Secret, tls};
 
 mod judge;
 mod supervise;
@@ -131,9 +132,30 @@ impl Drop for Client {
     }
 }
 
-/// Checks that the client could start with these options: reads secrets and certificates, connects to nothing.
-pub fn check(options: &Options) -> Result<(), Error> {
-    session_options(options, "").map(drop)
+/// Everything for which no client could start with these options: reads secrets and certificates, connects to nothing.
+/// systemd's `credentials` are in that folder; `None`: this is not the service, and its credential is taken on trust.
+pub fn check(options: &Options, credentials: Option<&Path>) -> Vec<Error> {
+    let mut errors = contradictions(options);
+    errors.extend(options.tls.iter().flat_map(tls::check));
+    if let Some(secret) = &options.password {
+        let on_trust = credentials.is_none() && matches!(secret, Secret::Credential(_));
+        errors.extend(secret.read_with(credentials).err().filter(|_| !on_trust));
+    }
+    errors
+}
+
+/// What of the options can be seen to be wrong without looking into a file.
+fn contradictions(options: &Options) -> Vec<Error> {
+    let id = options.client_id.is_empty().then_some(Error::EmptyClientId);
+    let host = (options.tls.is_some() && is_ipv6(&options.host))
+        .then(|| Error::Ipv6Tls { host: options.host.clone() });
+    let user =
+        (options.password.is_some() && options.username.is_none()).then_some(Error::PasswordWithoutUser);
+    [id, host, user].into_iter().flatten().collect()
+}
+
+fn is_ipv6(host: &str) -> bool {
+    host.contains(':')
 }
 
 struct Task {
@@ -406,11 +428,10 @@ async fn stopping(stop: &mut Stop) {
 
 /// rumqttc's options for one session, with secrets and certificates as the files are now.
 fn session_options(options: &Options, status_topic: &str) -> Result<MqttOptions, Error> {
-    if options.client_id.is_empty() {
-        return Err(Error::EmptyClientId);
+    if let Some(error) = contradictions(options).into_iter().next() {
+        return Err(error);
     }
-    let ipv6 = options.host.contains(':');
-    let host = if ipv6 { format!("[{}]", options.host) } else { options.host.clone() };
+    let host = if is_ipv6(&options.host) { format!("[{}]", options.host) } else { options.host.clone() };
     let mut mqtt = MqttOptions::new(options.client_id.as_str(), host, options.port);
     // Anything else would make rumqttc panic, or the protocol's 16 bits overflow.
     mqtt.set_keep_alive(options.keep_alive.clamp(Duration::from_secs(1), Duration::from_secs(65535)));
@@ -419,18 +440,11 @@ fn session_options(options: &Options, status_topic: &str) -> Result<MqttOptions,
     mqtt.set_max_packet_size(MAX_PAYLOAD + PACKET_OVERHEAD, MAX_PAYLOAD + PACKET_OVERHEAD);
     mqtt.set_last_will(LastWill::new(status_topic, "offline", QoS::AtLeastOnce, true));
     if let Some(tls) = &options.tls {
-        if ipv6 {
-            return Err(Error::Ipv6Tls { host: options.host.clone() });
-        }
         mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls::client_config(tls)?)));
     }
     let password = options.password.as_ref().map(|secret| secret.read()).transpose()?;
-    match (&options.username, password) {
-        (Some(user), password) => {
-            mqtt.set_credentials(user.as_str(), password.unwrap_or_default());
-        }
-        (None, Some(_)) => return Err(Error::PasswordWithoutUser),
-        (None, None) => {}
+    if let Some(user) = &options.username {
+        mqtt.set_credentials(user.as_str(), password.unwrap_or_default());
     }
     Ok(mqtt)
 }

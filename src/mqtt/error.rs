@@ -3,6 +3,27 @@
 use std::io;
 use std::path::PathBuf;
 
+/// What a PEM file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pem {
+    /// The authorities to trust.
+    Authorities,
+    /// The client's certificate chain.
+    ClientCertificate,
+    /// The client's private key.
+    ClientKey,
+}
+
+impl std::fmt::Display for Pem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Pem::Authorities => "ca file",
+            Pem::ClientCertificate => "client certificate",
+            Pem::ClientKey => "client key",
+        })
+    }
+}
+
 /// An option that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,6 +35,14 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A secret's file holds no secret.
+    #[error("the mqtt password in {} {problem} (one line of UTF-8 text is expected)", path.display())]
+    SecretUnusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, without the secret.
+        problem: &'static str,
     },
     /// A systemd credential is asked for outside a unit that has one.
     #[error(
@@ -27,7 +56,7 @@ pub enum Error {
     #[error("can't read the {what} {}: {source}", path.display())]
     Pem {
         /// What the file is for.
-        what: &'static str,
+        what: Pem,
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
@@ -37,7 +66,7 @@ pub enum Error {
     #[error("{} holds no certificate: the {what} must be PEM (-----BEGIN CERTIFICATE-----)", path.display())]
     NoCertificate {
         /// What the file is for.
-        what: &'static str,
+        what: Pem,
         /// The file.
         path: PathBuf,
     },
@@ -53,6 +82,14 @@ pub enum Error {
         certificate: PathBuf,
         /// The key.
         key: PathBuf,
+        /// What rustls said.
+        source: rustls::Error,
+    },
+    /// A certificate that can't be an authority's.
+    #[error("can't trust the certificates in {}: {source} (it must hold the authority's, not a key or a request)", path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
         /// What rustls said.
         source: rustls::Error,
     },

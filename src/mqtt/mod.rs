@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod client;
 pub mod dialect;
 pub mod error;
+mod file;
 mod herald;
 pub mod message;
 mod outbox;

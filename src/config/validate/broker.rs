@@ -1,13 +1,15 @@
 //! The broker: its URL, who we are to it, and the files of TLS.
 
-use std::path::Path;
+use std::ops::Range;
+use std::path::PathBuf;
 
 use super::Surroundings;
-use super::files::{self, check_file};
+use super::files::{check_file, readable_file};
 use crate::config::defaults;
-use crate::config::read::{Located, Text, raw, shorten};
+use crate::config::read::{FilePath, Located, Text, raw, shorten};
 use crate::config::report::{Kind, Problem, Problems};
-use crate::mqtt::{Options, Secret, Tls};
+use crate::mqtt::error::{Error, Pem};
+use crate::mqtt::{Options, Secret, Tls, client};
 
 /// What the URL says.
 struct Endpoint {
@@ -33,18 +35,19 @@ pub(super) fn options(
     };
     let plain = endpoint.as_ref().is_some_and(|endpoint| !endpoint.tls);
     let tls = tls(mqtt, plain, problems);
-    let password = password(mqtt, around, problems);
-    let secret = mqtt.password_file.as_ref().map(|file| &file.span);
-    let secret = secret.or(mqtt.credential.as_ref().map(|credential| &credential.span));
-    if let (Some(span), None) = (secret, &mqtt.username)
+    let password = password(mqtt, problems);
+    if let (Some(place), None) = (secret_place(mqtt), &mqtt.username)
         && !problems.touch("mqtt.username")
     {
         let problem = Problem::new(Kind::Conflict, "mqtt", "a password without a user name")
-            .label(span.clone(), "this password");
+            .label(place.span, "this password");
         problems.add(problem.hint("add `username = …`: brokers take a password only with one"));
     }
-    let endpoint = endpoint?;
-    Some(Options {
+    let is_known = endpoint.is_some();
+    // Without a usable URL the rest is looked at all the same, as far as it goes.
+    let elsewhere = || Endpoint { tls: tls != Tls::default(), host: "localhost".to_owned(), port: 1883 };
+    let endpoint = endpoint.unwrap_or_else(elsewhere);
+    let options = Options {
         host: endpoint.host,
         port: endpoint.port,
         tls: endpoint.tls.then_some(tls),
@@ -56,7 +59,65 @@ pub(super) fn options(
         queue_messages: mqtt.queue_messages.as_ref().map_or(defaults::QUEUE_MESSAGES, |count| count.value.0)
             as usize,
         queue_bytes: mqtt.queue_bytes.as_ref().map_or(defaults::QUEUE_BYTES, |bytes| bytes.value.0) as usize,
-    })
+    };
+    for error in client::check(&options, around.credentials.as_deref()) {
+        unusable(&error, mqtt, problems);
+    }
+    is_known.then_some(options)
+}
+
+/// Where a key stands in the file.
+struct Place<'a> {
+    path: &'a str,
+    span: Range<usize>,
+}
+
+fn place<T>(key: &Option<Located<T>>) -> Option<Place<'_>> {
+    key.as_ref().map(|key| Place { path: &key.path, span: key.span.clone() })
+}
+
+fn secret_place(mqtt: &raw::Mqtt) -> Option<Place<'_>> {
+    place(&mqtt.password_file).or(place(&mqtt.credential))
+}
+
+/// Writes down what the client says of its options, at the key that it is about.
+fn unusable(error: &Error, mqtt: &raw::Mqtt, problems: &mut Problems) {
+    let (place, other) = match error {
+        Error::Secret { .. } | Error::SecretUnusable { .. } | Error::NoCredentials { .. } => {
+            (secret_place(mqtt), None)
+        }
+        Error::Pem { what, .. } | Error::NoCertificate { what, .. } => {
+            let place = match what {
+                Pem::Authorities => place(&mqtt.ca_file),
+                Pem::ClientCertificate => place(&mqtt.client_cert),
+                Pem::ClientKey => place(&mqtt.client_key),
+            };
+            (place, None)
+        }
+        Error::Authority { .. } => (place(&mqtt.ca_file), None),
+        Error::ClientCertificate { .. } => (place(&mqtt.client_cert), place(&mqtt.client_key)),
+        Error::EmptyClientId => (place(&mqtt.client_id), None),
+        // Was said above, unless the name is there and wrong.
+        Error::PasswordWithoutUser => return,
+        _ => (place(&mqtt.url), None),
+    };
+    let Some(place) = place else { return problems.add(Problem::new(Kind::File, "mqtt", error.to_string())) };
+    if problems.touch(place.path) || other.as_ref().is_some_and(|other| problems.touch(other.path)) {
+        return;
+    }
+    let kind = match error {
+        Error::ClientCertificate { .. } => Kind::Conflict,
+        Error::Ipv6Tls { .. } => Kind::BadValue,
+        _ => Kind::File,
+    };
+    let mut problem = Problem::new(kind, place.path, error.to_string()).label(place.span, "here");
+    if let Some(other) = other {
+        problem = problem.label(other.span, "and here");
+    }
+    if let (Error::Secret { .. }, Some(name), None) = (error, &mqtt.credential, &mqtt.password_file) {
+        problem = problem.hint(format!("add `LoadCredential={}:FILE` to the service", name.value.0));
+    }
+    problems.add(problem);
 }
 
 fn text(value: &Option<Located<Text>>) -> Option<String> {
@@ -67,6 +128,12 @@ fn text(value: &Option<Located<Text>>) -> Option<String> {
 fn endpoint(text: &str) -> Result<Endpoint, (String, String)> {
     let example =
         || "write `mqtt://HOST`, `mqtt://HOST:PORT`, or the same with `mqtts://` for TLS".to_owned();
+    // Before anything else: a password may hold what ends a host, and would stand in other messages.
+    if text.contains('@') {
+        let hint =
+            "use `username`, and `password_file` or `credential`: secrets do not belong into this file";
+        return Err(("the URL has a user name or a password in it".to_owned(), hint.to_owned()));
+    }
     let url = url::Url::parse(text).map_err(|error| (format!("no URL: {error}"), example()))?;
     let tls = match url.scheme() {
         "mqtt" => false,
@@ -95,11 +162,6 @@ fn endpoint(text: &str) -> Result<Endpoint, (String, String)> {
         let hint = "write the name in letters a-z, digits, `-` and `.` (an international one as `xn--…`)";
         return Err((format!("the host `{}` is no host name", shorten(&host)), hint.to_owned()));
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        let hint =
-            "use `username`, and `password_file` or `credential`: secrets do not belong into this file";
-        return Err(("the URL has a user name or a password in it".to_owned(), hint.to_owned()));
-    }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return Err(("the URL goes on after host and port".to_owned(), example()));
     }
@@ -110,7 +172,7 @@ fn endpoint(text: &str) -> Result<Endpoint, (String, String)> {
     Ok(Endpoint { tls, host, port })
 }
 
-fn password(mqtt: &raw::Mqtt, around: &Surroundings, problems: &mut Problems) -> Option<Secret> {
+fn password(mqtt: &raw::Mqtt, problems: &mut Problems) -> Option<Secret> {
     if let (Some(file), Some(credential)) = (&mqtt.password_file, &mqtt.credential) {
         let problem = Problem::new(Kind::Conflict, "mqtt", "the password is said to be at two places");
         let problem = problem.label(credential.span.clone(), "a systemd credential");
@@ -120,31 +182,31 @@ fn password(mqtt: &raw::Mqtt, around: &Surroundings, problems: &mut Problems) ->
                 .hint("keep one of `password_file` and `credential`"),
         );
     }
-    let file = mqtt.password_file.as_ref().and_then(|file| {
-        let path = check_file(file, files::password, problems)?;
-        Some(Secret::File(path))
-    });
+    let file = mqtt.password_file.as_ref().and_then(|file| password_file(file, problems));
     let credential = mqtt.credential.as_ref().and_then(|credential| {
         let name = &credential.value.0;
         if name.contains('/') || name.starts_with('.') {
-            let problem = Problem::with(
-                Kind::BadValue,
-                credential,
-                format!("`{}` is no credential's name", shorten(name)),
-            );
+            let message = "is no credential's name: it has a `/` in it, or begins with a dot";
+            let problem = Problem::with(Kind::BadValue, credential, message);
             problems
                 .add(problem.hint("a name as in `LoadCredential=mqtt-password:/etc/vigie/mqtt-password`"));
             return None;
         }
-        // Only the service sees its credentials; a check by hand has to take them on trust.
-        if let Some(Err(message)) = around.credentials.as_ref().map(|dir| files::password(&dir.join(name))) {
-            let problem = Problem::with(Kind::File, credential, format!("no such credential: {message}"));
-            problems.add(problem.hint(format!("add `LoadCredential={name}:FILE` to the service")));
-            return None;
-        }
-        Some(Secret::Credential(name.clone()))
+        Some(name.clone())
     });
-    file.or(credential)
+    file.map(Secret::File).or(credential.map(Secret::Credential))
+}
+
+fn password_file(file: &Located<FilePath>, problems: &mut Problems) -> Option<PathBuf> {
+    let path = &file.value.0;
+    // What is no path may well be the password itself, which no message may repeat.
+    if path.is_relative() && readable_file(path).is_err() {
+        let message = "no such file can be read in the working directory";
+        let hint = "the path of a file that holds the password belongs here, not the password";
+        problems.add(Problem::with(Kind::File, file, message).hint(hint));
+        return None;
+    }
+    check_file(file, readable_file, problems)
 }
 
 fn tls(mqtt: &raw::Mqtt, plain: bool, problems: &mut Problems) -> Tls {
@@ -154,11 +216,8 @@ fn tls(mqtt: &raw::Mqtt, plain: bool, problems: &mut Problems) -> Tls {
         let message = format!("`{key}` is for TLS, and the URL asks for none");
         problems.add(Problem::with(Kind::Conflict, file, message).hint("begin the URL with `mqtts://`"));
     }
-    let mut file = |index: usize, check: fn(&Path) -> Result<(), String>| {
-        keys[index].1.as_ref().and_then(|file| check_file(file, check, problems))
-    };
-    let (ca_file, cert, key) =
-        (file(0, files::certificates), file(1, files::certificates), file(2, files::private_key));
+    let [ca_file, cert, key] =
+        keys.map(|(_, file)| file.as_ref().and_then(|file| check_file(file, readable_file, problems)));
     let lonely = match (&mqtt.client_cert, &mqtt.client_key) {
         (Some(cert), None) => Some((cert, "client_key")),
         (None, Some(key)) => Some((key, "client_cert")),
@@ -194,7 +253,10 @@ mod tests {
         assert_eq!(wrong("tcp://broker").1, "write `mqtt://` instead of `tcp://`");
         assert_eq!(wrong("mqtt://").0, "the URL has no host");
         assert_eq!(wrong("mqtt:broker").0, "the URL has no host");
-        assert_eq!(wrong("mqtt://me:secret@broker").0, "the URL has a user name or a password in it");
+        for user in ["me:secret", "me:se/cret", "me:se#c?ret", "me:se%cret", "secret"] {
+            let (message, _) = wrong(&format!("mqtt://{user}@broker"));
+            assert_eq!(message, "the URL has a user name or a password in it", "{user}");
+        }
         assert_eq!(wrong("mqtt://broker/vigie").0, "the URL goes on after host and port");
         assert_eq!(wrong("mqtt://broker:0").0, "port 0 is none");
         assert!(wrong("mqtt://broker:99999").0.starts_with("no URL"));

@@ -1,17 +1,11 @@
 //! Files that a configuration names: whether they are there and can be read, and what to do if not.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
-
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::read::{FilePath, Located, predicate};
 use crate::config::report::{Kind, Problem, Problems};
-
-/// A larger key or certificate file is none.
-const MAX_PEM_BYTES: u64 = 1 << 20;
 
 /// Whether there is a file that can be read; a folder, a pipe or a device is none.
 pub(super) fn readable_file(path: &Path) -> Result<(), String> {
@@ -25,40 +19,6 @@ pub(super) fn readable_file_or_folder(path: &Path) -> Result<(), String> {
     } else {
         readable_file(path)
     }
-}
-
-/// Whether a file holds a certificate in PEM form.
-pub(super) fn certificates(path: &Path) -> Result<(), String> {
-    let pem = bytes(path)?;
-    let count = CertificateDer::pem_slice_iter(&pem).try_fold(0, |n, certificate| certificate.map(|_| n + 1));
-    match count {
-        Ok(0) => {
-            Err(format!("{} has no certificate in PEM form (`-----BEGIN CERTIFICATE-----`)", path.display()))
-        }
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("{} is no PEM file: {error}", path.display())),
-    }
-}
-
-/// Whether a file holds a private key in PEM form.
-pub(super) fn private_key(path: &Path) -> Result<(), String> {
-    match PrivateKeyDer::from_pem_slice(&bytes(path)?) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("{} has no private key in PEM form: {error}", path.display())),
-    }
-}
-
-/// Whether a file holds a password.
-pub(super) fn password(path: &Path) -> Result<(), String> {
-    let text = bytes(path)?;
-    let text = text.strip_suffix(b"\n").unwrap_or(&text);
-    if text.is_empty() { Err(format!("{} is empty", path.display())) } else { Ok(()) }
-}
-
-fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    open(path)?.take(MAX_PEM_BYTES).read_to_end(&mut bytes).map_err(|error| say(path, &error))?;
-    Ok(bytes)
 }
 
 /// Opens a regular file; asks first, because opening a pipe waits for its other end.
