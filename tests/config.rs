@@ -285,6 +285,7 @@ fn the_schema_takes_what_the_program_takes_and_refuses_what_no_type_allows() {
         (&format!("{camera}source = {{ testcard = true }}\nsize = [1, 2]"), "1"),
         (&format!("{camera}source = {{ testcard = true }}\nsize = [99, 99, 99]"), "99"),
         (&format!("{camera}source = {{ testcard = true }}\nformat = \"YUY2\""), "YUY2"),
+        ("[[camera]]\nname = \"status\"\nsource = { testcard = true }", "status"),
         (&format!("{camera}source = {{ testcard = true }}\nthresholds = {{ a = 2 }}"), "2"),
     ];
     for (text, word) in wrong {
@@ -318,6 +319,7 @@ fn complaint(schema: &Value, value: &Value) -> Option<String> {
         "enum",
         "oneOf",
         "anyOf",
+        "not",
     ];
     let unknown = schema
         .as_object()
@@ -355,6 +357,9 @@ fn complaint(schema: &Value, value: &Value) -> Option<String> {
     };
     if fitting("oneOf").is_some_and(|count| count != 1) || fitting("anyOf") == Some(0) {
         return Some(format!("{value} against oneOf or anyOf"));
+    }
+    if schema.get("not").is_some_and(|not| complaint(not, value).is_none()) {
+        return Some(format!("{value} against not"));
     }
     let lacking = |key: &&Value| value.is_object() && value.get(key.as_str().unwrap_or("")).is_none();
     if let Some(key) = schema["required"].as_array().and_then(|keys| keys.iter().find(lacking)) {

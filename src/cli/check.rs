@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{Failure, Outcome, output};
-use crate::capture::{DeviceMatcher, SourceSpec};
+use crate::capture::SourceSpec;
 use crate::config::{self, Config};
 use crate::daemon;
 use crate::detector::Detector;
+use crate::geometry::Size;
+use crate::mqtt;
 
 /// Arguments of `vigie check`.
 #[derive(Debug, clap::Args)]
@@ -57,7 +59,7 @@ fn wrong(args: &Args, error: config::Error) -> Failure {
 /// A problem that the model shows, for people and, where asked for, for programs.
 fn told(args: &Args, error: daemon::Error) -> Failure {
     if args.json {
-        let kind = if error.is_configuration() { "label" } else { "model" };
+        let kind = if matches!(error, daemon::Error::Model(_)) { "model" } else { "label" };
         let line = json!({
             "file": args.config, "line": null, "column": null,
             "kind": kind, "key": null, "message": error.to_string(), "hint": null,
@@ -66,7 +68,7 @@ fn told(args: &Args, error: daemon::Error) -> Failure {
             return failure.into();
         }
     }
-    Failure::usage(error)
+    error.into()
 }
 
 /// Says in words for people what the configuration amounts to, and what of it has no effect.
@@ -90,28 +92,37 @@ fn tell(path: &Path, config: &Config, detector: &Detector) {
         size.height
     ));
     output::say(&format!("  {}", cameras.join("\n  ")));
-    for unheeded in config.unheeded() {
-        output::say(&format!("warning: {unheeded}"));
+    for doubt in doubts(config) {
+        output::say(&format!("warning: {doubt}"));
     }
 }
 
 fn describe(camera: &config::Camera) -> String {
     let source = match &camera.source {
-        SourceSpec::Device(device) => match device {
-            DeviceMatcher::Path(path) => path.display().to_string(),
-            DeviceMatcher::Match { usb, serial, card, bus } => {
-                let usb = usb.map(|(vendor, product)| format!("{vendor:04x}:{product:04x}"));
-                let parts = [("usb", &usb), ("serial", serial), ("card", card), ("bus", bus)];
-                let parts =
-                    parts.iter().filter_map(|(key, value)| Some(format!("{key} {}", value.as_ref()?)));
-                format!("the device with {}", parts.collect::<Vec<_>>().join(", "))
-            }
-        },
+        SourceSpec::Device(device) => device.to_string(),
         SourceSpec::Pictures { path, .. } => format!("pictures {}", path.display()),
         SourceSpec::Clip { path, .. } => format!("clip {}", path.display()),
         SourceSpec::TestCard { .. } => "test card".to_owned(),
     };
     format!("camera {}: {source}, at most {} frames a second", camera.name, camera.max_fps)
+}
+
+/// What is right and perhaps not meant, or could not be looked at here.
+fn doubts(config: &Config) -> Vec<String> {
+    let mut doubts = config.unheeded();
+    for camera in &config.cameras {
+        if let Some(Size { width, height }) = camera.request.size.filter(|size| size.height > size.width) {
+            doubts.push(format!(
+                "camera `{}`: `size` is width, then height, so [{width}, {height}] is taller than wide",
+                camera.name
+            ));
+        }
+    }
+    let secret = config.mqtt.as_ref().and_then(|mqtt| mqtt.password.as_ref());
+    if let Some(Err(mqtt::Error::NoCredentials { name })) = secret.map(mqtt::Secret::read) {
+        doubts.push(format!("only the service sees the credential `{name}`, so it was not looked into"));
+    }
+    doubts
 }
 
 /// A problem for programs.

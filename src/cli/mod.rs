@@ -1,11 +1,14 @@
 //! The command line: one file a subcommand, nothing but arguments in and words out.
 //!
 //! Machine-readable results go to standard output (`--json`: one object a line), words for people to standard error.
-//! Exit codes: 0, 1 for a failure at run time, 2 for wrong usage or configuration.
+//! Exit codes: 0; 1 for what failed at run time and may heal by itself; 2 for what the user must mend: usage, configuration,
+//! a model, secret or certificate that is missing or unusable.
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::daemon;
 
 pub mod bench;
 mod cameras;
@@ -27,9 +30,9 @@ mod schema;
 /// Why a command did not do what it was asked; decides the exit code.
 #[derive(Debug)]
 pub enum Failure {
-    /// Wrong usage or configuration: exit code 2.
+    /// The user must mend something: exit code 2.
     Usage(miette::Report),
-    /// Something failed at run time: exit code 1.
+    /// Something failed at run time, and may heal by itself: exit code 1.
     Runtime(miette::Report),
     /// Whoever reads standard output went away (`vigie … | head`): not a failure of ours.
     ClosedPipe,
@@ -54,6 +57,13 @@ fn report(error: impl std::error::Error + Send + Sync + 'static) -> miette::Repo
     match result.into_diagnostic() {
         Err(report) => report,
         Ok(()) => unreachable!("an Err stays one"),
+    }
+}
+
+/// The same failure has the same exit code from every command that runs the daemon or loads what it would.
+impl From<daemon::Error> for Failure {
+    fn from(error: daemon::Error) -> Failure {
+        if error.is_for_the_user() { Failure::usage(error) } else { Failure::runtime(error) }
     }
 }
 

@@ -41,7 +41,7 @@ pub struct ScoreArgs {
 }
 
 /// Below it a box is more often wrong than right.
-const DEFAULT_THRESHOLD: f32 = 0.4;
+const DEFAULT_THRESHOLD: f32 = config::defaults::THRESHOLD;
 
 fn threshold(text: &str) -> Result<(String, f32), String> {
     let (label, score) = text.rsplit_once('=').unwrap_or(("*", text));

@@ -38,8 +38,7 @@ pub fn run(args: Args) -> Outcome {
     result.map_err(|error| match config::unknown_labels(&args.config, error.known_labels()) {
         // With the place in the file, and all of them at once.
         Some(labels) => Failure::Usage(labels.into()),
-        _ if error.is_configuration() => Failure::usage(error),
-        _ => Failure::runtime(error),
+        None => error.into(),
     })
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::read::{
     Bytes, Coordinate, Count, FilePath, Fraction, Located, Map, OneOf, Pair, Rate, RateOrNever, Text,
 };
+use super::read::{HeightWidth, WidthHeight};
 use super::read::{Time, TopicPart, TopicPrefix, Unit, UsbId, raw};
 use super::{Camera, Config};
 use crate::capture::{DeviceMatcher, SourceSpec};
@@ -53,7 +54,7 @@ pub(super) fn file(config: &Config) -> raw::File {
                 .then(|| list(model.cores.iter().map(|core| Count(*core as u64))))
                 .flatten(),
             names: model.contract.names.as_ref().and_then(|names| list(names.iter().cloned().map(Text))),
-            imgsz: model.contract.imgsz.and_then(|[h, w]| key(Pair(Count(h.into()), Count(w.into())))),
+            imgsz: model.contract.imgsz.and_then(|[h, w]| key(HeightWidth(Count(h.into()), Count(w.into())))),
             nms_iou: key(Fraction(model.nms_iou)),
             max_detections: key(Count(model.max_detections as u64)),
         }),
@@ -110,13 +111,15 @@ fn camera(camera: &Camera) -> raw::Camera {
     raw::Camera {
         name: key(TopicPart(camera.name.clone())),
         source: key(source(&camera.source)),
-        size: request.size.and_then(|size| key(Pair(Count(size.width.into()), Count(size.height.into())))),
+        size: request
+            .size
+            .and_then(|size| key(WidthHeight(Count(size.width.into()), Count(size.height.into())))),
         fps: request.fps.and_then(|fps| key(Rate(fps))),
         format: request.format.and_then(|format| key(OneOf(format))),
         stall_after: time(request.stall_after),
         max_fps: key(Rate(camera.max_fps)),
         thresholds: key(thresholds(&camera.thresholds)),
-        detections_max_fps: key(RateOrNever(camera.detections_max_fps)),
+        detections_rate: key(RateOrNever(camera.detections_rate)),
         hold: time(camera.hold),
         zone: list(camera.zones.iter().map(zone)),
         privacy_mask: list(camera.privacy_masks.iter().map(mask)),

@@ -71,8 +71,8 @@ pub struct Camera {
     pub max_fps: f32,
     /// Score thresholds.
     pub thresholds: detector::Thresholds,
-    /// How often at most a detections message goes out; 0: never, 1.0: for every processed frame of a second…
-    pub detections_max_fps: f32,
+    /// Detections messages a second, at most; 0: never, and never more than there are looks.
+    pub detections_rate: f32,
     /// A count falls only when fewer were seen for so long; and of a label nothing is said before the camera was looked
     /// at for so long.
     pub hold: Duration,

@@ -1,6 +1,7 @@
 //! Wires the rooms into a running [`System`], supervises it, and takes it down in order.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::detector::{self, UnknownLabel};
+use crate::detector::{self, ErrorKind, UnknownLabel};
 use crate::mqtt;
 
 mod background;
@@ -47,6 +48,18 @@ pub enum Error {
         /// Which label, and what was perhaps meant.
         source: UnknownLabel,
     },
+    /// The model has a class with the name of a topic level that is Vigie's own.
+    #[error(
+        "model {} has a class '{label}', but '{label}' under a camera's topics is Vigie's own; give the classes other \
+         names with `names` under [model]",
+        model.display()
+    )]
+    ReservedLabel {
+        /// The model's file.
+        model: PathBuf,
+        /// The class.
+        label: String,
+    },
     /// The broker's client can't be set up.
     #[error(transparent)]
     Mqtt(#[from] mqtt::Error),
@@ -59,9 +72,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the user can mend it in the configuration.
-    pub fn is_configuration(&self) -> bool {
-        matches!(self, Error::Label { .. } | Error::Mqtt(_))
+    /// Whether the user must mend something: the configuration, a model, a secret, a certificate. Anything else may heal by
+    /// itself.
+    pub fn is_for_the_user(&self) -> bool {
+        match self {
+            Error::Model(error) => !matches!(error.kind(), ErrorKind::Run | ErrorKind::Input),
+            Error::Label { .. } | Error::ReservedLabel { .. } | Error::Mqtt(_) => true,
+            Error::Start(_) | Error::Inference(_) => false,
+        }
     }
 
     /// The labels that there are, where one was asked for that there isn't; otherwise none.

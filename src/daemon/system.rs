@@ -16,7 +16,7 @@ use crate::clock::{Clock, Trust};
 use crate::config::{self, Config, defaults};
 use crate::detector::Detector;
 use crate::mqtt::dialect::VoiceOptions;
-use crate::mqtt::{Dialect, Herald, Native, Publisher, Site, Topics};
+use crate::mqtt::{Dialect, Herald, Native, Publisher, Site, Topics, topics};
 use crate::scene::Scene;
 use crate::vision::Mask;
 
@@ -160,12 +160,16 @@ fn is_alive(silent: Duration, patience: Duration) -> Result<bool, Error> {
     Ok(silent <= patience)
 }
 
-/// Loads the model, and checks what only its file can tell of a configuration: whether it has the labels.
+/// Loads the model, and checks what only its file can tell of a configuration: whether it has the labels, and none
+/// that is a topic of ours.
 ///
 /// # Errors
 /// When the model can't be loaded, or a camera has a threshold for a label that it lacks.
 pub fn load_model(config: &Config) -> Result<Detector, Error> {
     let detector = Detector::load(&config.model)?;
+    if let Some(label) = detector.contract().names.iter().find(|label| topics::is_reserved(label)) {
+        return Err(Error::ReservedLabel { model: config.model.path.clone(), label: label.clone() });
+    }
     for camera in &config.cameras {
         let resolved = camera.thresholds.resolve(&detector.contract().names);
         resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
@@ -216,7 +220,7 @@ fn lane(
     let options = VoiceOptions {
         camera: &camera.name,
         max_fps: camera.max_fps,
-        detections_max_fps: camera.detections_max_fps,
+        detections_max_fps: camera.detections_rate,
     };
     let voices = house.dialects.iter().map(|dialect| dialect.voice(&options)).collect();
     let parts = Parts {

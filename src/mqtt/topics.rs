@@ -8,6 +8,18 @@ use super::error::Error;
 /// Longest level in bytes; MQTT allows 65535 for the whole topic, a person reads far fewer.
 const MAX_LEVEL: usize = 128;
 
+/// The levels under `PREFIX/DEVICE/` that no camera may have for its name.
+pub const DEVICE_LEVELS: [&str; 2] = ["status", "stats"];
+
+/// The levels under `PREFIX/DEVICE/CAMERA/` that no label and no zone may have for its name.
+pub const CAMERA_LEVELS: [&str; 9] =
+    ["status", "stats", "detections", "events", "snapshot", "detect", "zone", "line", "motion"];
+
+/// Whether a label's level would be one of [`CAMERA_LEVELS`].
+pub fn is_reserved(label: &str) -> bool {
+    CAMERA_LEVELS.contains(&label_level(label).as_ref())
+}
+
 /// Says whether `level` can stand between two slashes of a topic.
 pub fn check_level(level: &str) -> Result<(), Error> {
     let problem = if level.is_empty() {
@@ -126,7 +138,7 @@ impl CameraTopics {
         format!("{}/status", self.base)
     }
 
-    /// `…/detections`: JSON, one message a processed frame.
+    /// `…/detections`: JSON, all that was seen in a frame, as often as was asked for.
     pub fn detections(&self) -> String {
         format!("{}/detections", self.base)
     }

@@ -137,7 +137,7 @@ pub fn config(port: u16, pictures: &Path) -> String {
         "device.name = 'porch'\n\
          mqtt.url = 'mqtt://127.0.0.1:{port}'\n\
          stats.interval = '1s'\n\
-         detect = {{ max_fps = 30, detections_max_fps = 30, hold = '1s', thresholds = {{ '*' = 0.35 }} }}\n\
+         detect = {{ max_fps = 30, detections_rate = 30, hold = '1s', thresholds = {{ '*' = 0.35 }} }}\n\
          [[camera]]\n\
          name = 'front'\n\
          source = {{ pictures = '{}', fps = 5 }}\n",

@@ -91,7 +91,7 @@ pub fn run(args: Args) -> Outcome {
     output::say(&format!("broker  : mqtt://127.0.0.1:{port} (embedded, for this demo alone)"));
     output::say(&format!("pictures: {}\n", out.display()));
 
-    let daemon = daemon::Background::start(config).map_err(Failure::runtime)?;
+    let daemon = daemon::Background::start(config)?;
     let mut show = Show { files: &files, out: &out, seen: BTreeSet::new(), objects: 0 };
     // Generous for a slow board: a minute to start and five seconds a photograph.
     let deadline = Instant::now() + Duration::from_secs(60 + 5 * files.len() as u64);
@@ -102,7 +102,7 @@ pub fn run(args: Args) -> Outcome {
             show.message(&topic, &payload)?;
         }
     }
-    daemon.stop().map_err(Failure::runtime)?;
+    daemon.stop()?;
     while let Some((topic, payload)) = subscriber.next(Duration::from_millis(200)) {
         show.message(&topic, &payload)?;
     }
@@ -120,7 +120,7 @@ fn settings(args: &Args, pictures: &Path, port: u16) -> Result<Config, Failure> 
     // Each photograph is to be looked at, and heard of, at whatever rate they come.
     if let Some(detect) = table.get_mut("detect").and_then(Value::as_table_mut) {
         detect.insert("max_fps".into(), 30.into());
-        detect.insert("detections_max_fps".into(), 30.into());
+        detect.insert("detections_rate".into(), 30.into());
     }
     let camera = table.get_mut("camera").and_then(|cameras| cameras.get_mut(0)).and_then(Value::as_table_mut);
     if let Some(camera) = camera {

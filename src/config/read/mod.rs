@@ -24,7 +24,10 @@ use super::report::{Kind, Problem, Problems, did_you_mean};
 pub use file::{MAX_BYTES, predicate, text};
 pub use name::{Map, OneOf, TopicPart, TopicPrefix, Unit, UsbId};
 pub use schema::schema;
-pub use value::{Bytes, Coordinate, Count, FilePath, Fraction, Pair, Rate, RateOrNever, Text, Time};
+pub use value::WidthHeight;
+pub use value::{
+    Bytes, Coordinate, Count, FilePath, Fraction, HeightWidth, Pair, Rate, RateOrNever, Text, Time,
+};
 
 /// A TOML value and its place in the text.
 pub type Node<'a, 'i> = &'a Spanned<DeValue<'i>>;

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::{Located, Node, Read, Table, bad_value, join, shorten, wrong_type};
 use crate::config::report::{Problems, nearest};
 use crate::frame::PixelFormat;
+use crate::mqtt::topics;
 
 /// One level of a topic: the name of a device, a camera or a zone.
 #[derive(Clone, Debug, Serialize)]
@@ -92,6 +93,8 @@ impl Read for TopicPrefix {
             bad_value(node, path, problems, "topics that begin with `$` belong to the broker")
         } else if text.split('/').any(str::is_empty) {
             bad_value(node, path, problems, format!("{:?} has an empty level", shorten(text)))
+        } else if let Err(error) = topics::check_prefix(text) {
+            bad_value(node, path, problems, error.to_string())
         } else {
             Some(TopicPrefix(text.to_string()))
         }

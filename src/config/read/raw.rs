@@ -8,6 +8,7 @@ use super::section::section;
 use super::{
     Bytes, Coordinate, Count, FilePath, Fraction, Located, Map, OneOf, Pair, Rate, RateOrNever, Text, Time,
 };
+use super::{HeightWidth, WidthHeight};
 use super::{TopicPart, TopicPrefix, Unit, UsbId};
 use crate::config::defaults;
 use crate::frame::PixelFormat;
@@ -85,8 +86,9 @@ section! {
         cores: Vec<Located<Count<0, 1023>>>,
         /// Class names in the order of the model's outputs, for a file whose metadata has none.
         names: Vec<Located<Text>>,
-        /// Height and width of the model's input in pixels, for a file whose metadata has none.
-        imgsz: Pair<Count<32, 4096>>,
+        /// Height, then width of the model's input in pixels (as in the file's metadata, the other way round than `size`), for a
+        /// file whose metadata has none.
+        imgsz: HeightWidth,
         /// Boxes of one class that overlap more than this (intersection over union) are one object.
         nms_iou: Fraction = defaults::NMS_IOU,
         /// No more objects than this from one frame.
@@ -101,8 +103,8 @@ section! {
         max_fps: Rate = defaults::MAX_FPS,
         /// Least score by label; `*` is for every label that is not named.
         thresholds: Map<Fraction> = serde_json::json!({ "*": defaults::THRESHOLD }),
-        /// Detections messages a second at most; 0: none are sent.
-        detections_max_fps: RateOrNever = defaults::DETECTIONS_MAX_FPS,
+        /// Detections messages (all that was seen in a frame) a second, at most; 0: none are sent. Never more than `max_fps`.
+        detections_rate: RateOrNever = defaults::DETECTIONS_RATE,
         /// A count falls, and an occupancy turns `OFF`, only when fewer were seen for so long.
         hold: Time<0, HOUR> = humantime::format_duration(defaults::HOLD).to_string(),
     }
@@ -133,9 +135,9 @@ section! {
         name: TopicPart [required],
         /// Where its frames come from.
         source: Source [required],
-        /// Width and height to ask the device for. Default: the smallest that is at least as large as the model's input.
-        size: Pair<Count<16, 16384>>,
-        /// Frames a second to ask the device for. Default: its own rate.
+        /// Width, then height to ask the device for. Default: the smallest that is at least as large as the model's input.
+        size: WidthHeight,
+        /// Frames a second that the device is asked to deliver. Default: its own rate.
         fps: Rate,
         /// Pixel format to insist on. Default: the one that is cheapest to turn into a tensor.
         format: OneOf<PixelFormat>,
@@ -145,8 +147,8 @@ section! {
         max_fps: Rate,
         /// Least score by label; labels that are not named here are as in `detect.thresholds`.
         thresholds: Map<Fraction>,
-        /// Detections messages a second at most; 0: none are sent. Default: `detect.detections_max_fps`.
-        detections_max_fps: RateOrNever,
+        /// Detections messages (all that was seen in a frame) a second, at most; 0: none are sent. Never more than `max_fps`. Default: `detect.detections_rate`.
+        detections_rate: RateOrNever,
         /// A count falls, and an occupancy turns `OFF`, only when fewer were seen for so long. Default: `detect.hold`.
         hold: Time<0, HOUR>,
         /// Parts of the picture that have a name. Checked, not acted upon yet.
@@ -175,7 +177,7 @@ section! {
         clip: FilePath,
         /// A moving test card.
         testcard: bool,
-        /// Frames a second of pictures, a clip or the test card.
+        /// Frames a second that pictures, a clip or the test card deliver.
         fps: Rate,
     }
 }

@@ -54,8 +54,9 @@ impl Read for Text {
     fn read(node: Node<'_, '_>, path: &str, problems: &mut Problems) -> Option<Text> {
         match node.get_ref() {
             DeValue::String(text) if text.is_empty() => bad_value(node, path, problems, "is empty"),
+            // Not the text itself: it may be a password at the wrong place.
             DeValue::String(text) if text.chars().any(char::is_control) => {
-                bad_value(node, path, problems, format!("{text:?} has a control character in it"))
+                bad_value(node, path, problems, "has a control character in it")
             }
             DeValue::String(text) if text.len() > 4096 => bad_value(node, path, problems, "is too long"),
             DeValue::String(text) => Some(Text(text.to_string())),
@@ -288,11 +289,64 @@ impl<T: Read> Read for Pair<T> {
     }
 
     fn read(node: Node<'_, '_>, path: &str, problems: &mut Problems) -> Option<Self> {
-        let DeValue::Array(entries) = node.get_ref() else { return wrong_type(node, path, problems) };
-        let [first, second] = &entries[..] else {
-            return bad_value(node, path, problems, format!("has {} values instead of two", entries.len()));
-        };
-        let (first, second) = (T::read(first, path, problems), T::read(second, path, problems));
-        Some(Pair(first?, second?))
+        let (first, second) = two::<T, Self>(node, path, problems)?;
+        Some(Pair(first, second))
     }
+}
+
+/// The two values of a list that shall become a `P`.
+fn two<T: Read, P: Read>(node: Node<'_, '_>, path: &str, problems: &mut Problems) -> Option<(T, T)> {
+    let DeValue::Array(entries) = node.get_ref() else {
+        return wrong_type::<P>(node, path, problems).and(None);
+    };
+    let [first, second] = &entries[..] else {
+        let message = format!("has {} values instead of two", entries.len());
+        return bad_value::<P>(node, path, problems, message).and(None);
+    };
+    let (first, second) = (T::read(first, path, problems), T::read(second, path, problems));
+    Some((first?, second?))
+}
+
+/// Defines a size in pixels, the sides in that order.
+macro_rules! sides {
+    ($(#[doc = $doc:literal])+ $Name:ident, $MIN:literal..=$MAX:literal, $expects:literal) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, Serialize)]
+        pub struct $Name(pub Count<$MIN, $MAX>, pub Count<$MIN, $MAX>);
+
+        impl JsonSchema for $Name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($Name).into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                Pair::<Count<$MIN, $MAX>>::json_schema(generator)
+            }
+        }
+
+        impl Read for $Name {
+            fn expects() -> Cow<'static, str> {
+                $expects.into()
+            }
+
+            fn read(node: Node<'_, '_>, path: &str, problems: &mut Problems) -> Option<Self> {
+                let (first, second) = two::<_, Self>(node, path, problems)?;
+                Some($Name(first, second))
+            }
+        }
+    };
+}
+
+sides! {
+    /// The size of a camera's pictures, as everybody writes it.
+    WidthHeight, 16..=16384, "width, then height in pixels, such as [1280, 720]"
+}
+
+sides! {
+    /// The size of a model's input, as the metadata of models have it.
+    HeightWidth, 32..=4096, "height, then width in pixels, such as [256, 320]"
 }

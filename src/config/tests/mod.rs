@@ -1,5 +1,6 @@
 //! The whole way from text to configuration, in surroundings that the test makes.
 
+mod secrets;
 mod wrong;
 
 use std::fs;
@@ -30,6 +31,7 @@ impl Place {
             (MODEL_FILE, "not looked into here".to_owned()),
             ("password", "secret\n".to_owned()),
             ("empty", "\n".to_owned()),
+            ("other.pem", rcgen::KeyPair::generate().expect("a key").serialize_pem()),
             ("ca.pem", certificate.cert.pem()),
             ("key.pem", certificate.signing_key.serialize_pem()),
             ("clip.avi", String::new()),
@@ -37,6 +39,7 @@ impl Place {
         for (name, content) in files {
             fs::write(folder.path().join(name), content).expect("a written file");
         }
+        fs::write(folder.path().join("latin1"), b"w\xf6rd\n").expect("a written file");
         Place { folder }
     }
 
@@ -44,16 +47,20 @@ impl Place {
         self.folder.path()
     }
 
-    /// Parses a text in which `@` stands for the folder.
-    fn parse(&self, text: &str) -> Result<Config, Vec<Problem>> {
+    /// The folder has the model and the credentials.
+    fn around(&self) -> Surroundings {
         let folder = self.path().to_path_buf();
-        let around = Surroundings {
+        Surroundings {
             device: "porch".to_owned(),
             model_dirs: vec![folder.clone()],
-            credentials: Some(folder.clone()),
-        };
-        let text = text.replace('@', &folder.display().to_string());
-        parse_in(&around, &text)
+            credentials: Some(folder),
+        }
+    }
+
+    /// Parses a text in which `@` stands for the folder.
+    fn parse(&self, text: &str) -> Result<Config, Vec<Problem>> {
+        let text = text.replace('@', &self.path().display().to_string());
+        parse_in(&self.around(), &text)
             .map_err(|problems| Error::of_text("test", &text, problems).problems().to_vec())
     }
 
@@ -87,7 +94,7 @@ fn the_shortest_configuration_has_the_defaults() {
         camera.request,
         Request { size: None, fps: None, format: None, stall_after: defaults::STALL_AFTER }
     );
-    assert_eq!((camera.max_fps, camera.detections_max_fps), (defaults::MAX_FPS, 0.0));
+    assert_eq!((camera.max_fps, camera.detections_rate), (defaults::MAX_FPS, 0.0));
     assert_eq!(camera.hold, Duration::from_secs(2));
     assert_eq!(camera.thresholds, detector::Thresholds { default: defaults::THRESHOLD, labels: vec![] });
 }
@@ -97,7 +104,7 @@ const EVERYTHING: &str = r#"
     [device]
     name = "gate"
     [mqtt]
-    url = "mqtts://[::1]:8884"
+    url = "mqtts://broker.lan:8884"
     username = "vigie"
     password_file = "@/password"
     prefix = "home/vigie"
@@ -119,7 +126,7 @@ const EVERYTHING: &str = r#"
     [detect]
     max_fps = 0.1
     thresholds = { "*" = 1, person = 0.4, car = 0.3 }
-    detections_max_fps = 2
+    detections_rate = 2
     hold = "10s"
     [stats]
     interval = "10s"
@@ -135,7 +142,7 @@ const EVERYTHING: &str = r#"
     stall_after = "500ms"
     max_fps = 3
     thresholds = { person = 0.6 }
-    detections_max_fps = 0
+    detections_rate = 0
     hold = "0s"
     [[camera.zone]]
     name = "steps"
@@ -162,7 +169,7 @@ fn every_key_arrives_where_it_belongs() {
     let config = place.config(EVERYTHING);
     assert_eq!(config.device, "gate");
     let mqtt = config.mqtt.as_ref().expect("a broker");
-    assert_eq!((mqtt.host.as_str(), mqtt.port), ("::1", 8884));
+    assert_eq!((mqtt.host.as_str(), mqtt.port), ("broker.lan", 8884));
     assert_eq!(mqtt.password, Some(Secret::File(place.path().join("password"))));
     let tls = mqtt.tls.as_ref().expect("TLS");
     assert_eq!(tls.client, Some((place.path().join("ca.pem"), place.path().join("key.pem"))));
@@ -182,7 +189,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!((front.request.fps, front.request.stall_after), (Some(7.5), Duration::from_millis(500)));
     let labels = vec![("car".to_owned(), 0.3), ("person".to_owned(), 0.6)];
     assert_eq!(front.thresholds, detector::Thresholds { default: 1.0, labels }, "merged label by label");
-    assert_eq!((front.max_fps, front.detections_max_fps, front.hold), (3.0, 0.0, Duration::ZERO));
+    assert_eq!((front.max_fps, front.detections_rate, front.hold), (3.0, 0.0, Duration::ZERO));
     assert_eq!(
         front.zones[0].polygon.points(),
         [[0.0, 0.0], [0.5, 0.0], [0.5, 0.5]],
@@ -190,7 +197,7 @@ fn every_key_arrives_where_it_belongs() {
     );
     assert_eq!(front.privacy_masks.len(), 1);
     let pictures = &config.cameras[1];
-    assert_eq!((pictures.max_fps, pictures.detections_max_fps), (0.1, 2.0), "inherited from [detect]");
+    assert_eq!((pictures.max_fps, pictures.detections_rate), (0.1, 2.0), "inherited from [detect]");
     assert_eq!(pictures.hold, Duration::from_secs(10), "inherited too");
     assert_eq!(pictures.request.stall_after, Duration::from_secs(300), "three frame periods");
     assert_eq!(config.cameras[3].source, SourceSpec::TestCard { fps: defaults::TESTCARD_FPS });
@@ -200,7 +207,8 @@ fn every_key_arrives_where_it_belongs() {
 #[test]
 fn the_effective_configuration_is_a_file_that_gives_it_again() {
     let place = Place::new();
-    for text in [CAMERA, EVERYTHING, DOCUMENTED] {
+    let ipv6 = format!("[mqtt]\nurl = \"mqtt://[::1]:1884\"\n{CAMERA}");
+    for text in [CAMERA, &ipv6, EVERYTHING, DOCUMENTED] {
         let config = place.config(text);
         let written = config.to_toml();
         assert_eq!(place.config(&written), config, "{written}");

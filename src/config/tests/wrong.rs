@@ -1,6 +1,6 @@
 //! What is wrong, one thing at a time: exactly that is told, and with its place.
 
-use super::{CAMERA, Place};
+use super::{CAMERA, Place, Surroundings, parse_in};
 
 /// What is put in front of, or into, a configuration that is right otherwise, and the only problem that comes of it.
 const WRONG: &[(&str, &str)] = &[
@@ -17,6 +17,10 @@ const WRONG: &[(&str, &str)] = &[
     ("[mqtt]\nurl = \"mqtt://\"", "bad-value mqtt.url: the URL has no host"),
     ("[mqtt]\nurl = \"mqtt://h\"\nprefix = \"a/#\"", "bad-value mqtt.prefix: \"a/#\" has '#' in it"),
     ("[mqtt]\nurl = \"mqtt://h\"\nprefix = \"a//b\"", "bad-value mqtt.prefix: \"a//b\" has an empty level"),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nprefix = \"home/LONG\"",
+        "bad-value mqtt.prefix: \"LONG\" can't be a level of an mqtt topic: it is longer than 128 bytes",
+    ),
     ("[mqtt]\nurl = \"mqtt://h\"\nclient_id = \"\"", "bad-value mqtt.client_id: is empty"),
     (
         "[mqtt]\nurl = \"mqtt://h\"\nkeep_alive = 30",
@@ -42,7 +46,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\npassword_file = \"@/empty\"",
-        "file mqtt.password_file: @/empty is empty",
+        "file mqtt.password_file: the mqtt password in @/empty is empty (one line of UTF-8 text is expected)",
     ),
     (
         "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\npassword_file = \"@\"",
@@ -58,11 +62,11 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\ncredential = \"none\"",
-        "file mqtt.credential: no such credential: @/none does not exist",
+        "file mqtt.credential: can't read the mqtt password from @/none: No such file or directory (os error 2) (is it there, and may this user read it?)",
     ),
     (
         "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\ncredential = \"../x\"",
-        "bad-value mqtt.credential: `../x` is no credential's name",
+        "bad-value mqtt.credential: is no credential's name: it has a `/` in it, or begins with a dot",
     ),
     (
         "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\ncredential = \"password\"\npassword_file = \"@/password\"",
@@ -74,15 +78,43 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[mqtt]\nurl = \"mqtts://h\"\nca_file = \"@/password\"",
-        "file mqtt.ca_file: @/password has no certificate in PEM form (`-----BEGIN CERTIFICATE-----`)",
+        "file mqtt.ca_file: @/password holds no certificate: the ca file must be PEM (-----BEGIN CERTIFICATE-----)",
     ),
     (
-        "[mqtt]\nurl = \"mqtts://h\"\nclient_cert = \"@/ca.pem\"",
+        "[mqtt]\nurl = \"mqtts://h\"\nca_file = \"@/ca.pem\"\nclient_cert = \"@/ca.pem\"",
         "missing-key mqtt.client_cert: `client_key` is missing: certificate and key go together",
     ),
     (
-        "[mqtt]\nurl = \"mqtts://h\"\nclient_cert = \"@/ca.pem\"\nclient_key = \"@/ca.pem\"",
-        "file mqtt.client_key: @/ca.pem has no private key in PEM form: no items found",
+        "[mqtt]\nurl = \"mqtts://h\"\nca_file = \"@/ca.pem\"\nclient_cert = \"@/ca.pem\"\nclient_key = \"@/ca.pem\"",
+        "file mqtt.client_key: can't read the client key @/ca.pem: no items found",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtts://h\"\nca_file = \"@/ca.pem\"\nclient_cert = \"@/ca.pem\"\nclient_key = \"@/other.pem\"",
+        "conflict mqtt.client_cert: can't use the client certificate @/ca.pem with the key @/other.pem: keys may not be consistent: KeyMismatch (do they belong together?)",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtts://[::1]\"\nca_file = \"@/ca.pem\"",
+        "bad-value mqtt.url: can't verify a certificate for the bare IPv6 address ::1 (give the broker's host name instead)",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\npassword_file = \"@/latin1\"",
+        "file mqtt.password_file: the mqtt password in @/latin1 is not UTF-8 text (one line of UTF-8 text is expected)",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\npassword_file = \"hunter2\"",
+        "file mqtt.password_file: no such file can be read in the working directory",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://me:pa/ss\\u0040h\"",
+        "bad-value mqtt.url: the URL has a user name or a password in it",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://me:hun\\u0001ter\\u0040h\"",
+        "bad-value mqtt.url: has a control character in it",
+    ),
+    (
+        "[model]\nnames = [\"person\", \"motion\"]",
+        "bad-value model.names[1]: `motion` is a topic of Vigie's own, and no label can have its name",
     ),
     ("[model]\npath = \"@/none.onnx\"", "file model.path: @/none.onnx does not exist"),
     (
@@ -98,6 +130,10 @@ const WRONG: &[(&str, &str)] = &[
     ("[model]\ncores = []", "bad-value model.cores: is empty, so nothing could run"),
     ("[log]\nmodules = { \"a,b\" = \"info\" }", "bad-value log.modules.\"a,b\": `a,b` is no module"),
     ("[model]\nimgsz = [320]", "bad-value model.imgsz: has 1 values instead of two"),
+    (
+        "[model]\nimgsz = 320",
+        "wrong-type model.imgsz: expected height, then width in pixels, such as [256, 320], found an integer",
+    ),
     ("[model]\nnms_iou = nan", "bad-value model.nms_iou: NaN is out of range"),
     ("[detect]\nmax_fps = 0", "bad-value detect.max_fps: 0 is out of range"),
     ("[detect]\nhold = \"61m\"", "bad-value detect.hold: 61m is out of range"),
@@ -113,8 +149,9 @@ const WRONG: &[(&str, &str)] = &[
 fn what_is_wrong_is_told_with_its_place() {
     let place = Place::new();
     for (text, expected) in WRONG {
-        let expected = expected.replace('@', &place.path().display().to_string());
-        let text = format!("{text}\n{CAMERA}");
+        let long = |text: &str| text.replace("LONG", &"x".repeat(129));
+        let expected = long(expected).replace('@', &place.path().display().to_string());
+        let text = long(&format!("{text}\n{CAMERA}"));
         assert_eq!(place.problems(&text), [expected], "in\n{text}");
         let problems = place.parse(&text).expect_err("a problem");
         assert!(problems[0].position().is_some(), "no place in\n{text}");
@@ -125,6 +162,18 @@ fn what_is_wrong_is_told_with_its_place() {
 const WRONG_IN_CAMERA: &[(&str, &str)] = &[
     ("nmae = 1", "unknown-key camera[0]: unknown key `nmae`"),
     ("size = [8, 720]", "bad-value camera[0].size: 8 is out of range"),
+    (
+        "size = \"720p\"",
+        "wrong-type camera[0].size: expected width, then height in pixels, such as [1280, 720], found a string",
+    ),
+    (
+        "[[camera]]\nname = \"stats\"\nsource = { testcard = true }",
+        "bad-value camera[1].name: `stats` is a topic of Vigie's own, and no camera can have its name",
+    ),
+    (
+        "[[camera.zone]]\nname = \"events\"\npoints = [[0, 0], [1, 0], [0, 1]]",
+        "bad-value camera[0].zone[0].name: `events` is a topic of Vigie's own, and no zone can have its name",
+    ),
     (
         "format = \"YUY2\"",
         "bad-value camera[0].format: \"YUY2\" is none of the choices; did you mean \"YUYV\"?",
@@ -221,4 +270,51 @@ fn what_is_wrong_with_a_camera_is_told_with_its_place() {
         let text = format!("{CAMERA}{text}");
         assert_eq!(place.problems(&text), [expected], "in\n{text}");
     }
+}
+
+#[test]
+fn a_size_that_looks_turned_is_asked_about() {
+    let place = Place::new();
+    let mask = "[[camera.privacy_mask]]\nunit = \"px\"\npoints = [[0, 0], [1200, 0], [0, 700]]\n";
+    let hint = |size: &str| {
+        let problems = place.parse(&format!("{CAMERA}size = {size}\n{mask}")).expect_err("outside");
+        problems[0].hint_text().expect("a hint").to_owned()
+    };
+    assert_eq!(
+        hint("[720, 1280]"),
+        "the camera's `size` is [720, 1280], width, then height: is it meant the other way round?"
+    );
+    assert_eq!(hint("[640, 480]"), "the camera's `size` is [640, 480], width, then height");
+}
+
+#[test]
+fn what_is_wrong_with_several_files_is_told_at_once_and_each_at_its_key() {
+    let place = Place::new();
+    let text = format!(
+        "[mqtt]\nurl = \"mqtts://[::1]\"\nusername = \"u\"\nca_file = \"@/password\"\nclient_cert = \"@/empty\"\n\
+         client_key = \"@/latin1\"\npassword_file = \"@/empty\"\n{CAMERA}"
+    );
+    let problems = place.parse(&text).expect_err("wrong");
+    let told: Vec<_> = problems.iter().map(|p| (p.path(), p.position().expect("a place"))).collect();
+    let expected = [
+        ("mqtt.url", (2, 7)),
+        ("mqtt.ca_file", (4, 11)),
+        ("mqtt.client_cert", (5, 15)),
+        ("mqtt.client_key", (6, 14)),
+        ("mqtt.password_file", (7, 17)),
+    ];
+    assert_eq!(told, expected, "{problems:#?}");
+    // Of a URL that can't be used nothing follows, and the files are looked at all the same.
+    let problems = place.problems(&text.replace("mqtts://[::1]", "tcp://h"));
+    assert_eq!(problems.len(), 5, "{problems:#?}");
+    assert!(problems[0].contains("the scheme `tcp`"), "{problems:#?}");
+}
+
+#[test]
+fn a_credential_is_taken_on_trust_outside_of_the_service() {
+    let place = Place::new();
+    let text = format!("[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\ncredential = \"none\"\n{CAMERA}");
+    assert_eq!(place.problems(&text).len(), 1);
+    let outside = Surroundings { credentials: None, ..place.around() };
+    assert!(parse_in(&outside, &text).is_ok());
 }

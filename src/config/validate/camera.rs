@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::files::{self, check_file};
-use super::unique;
+use super::{refuse_reserved, unique};
 use crate::capture::{DeviceMatcher, Request, SourceSpec};
 use crate::config::read::{Coordinate, Fraction, Located, Map, OneOf, Pair, Text, Unit, raw};
 use crate::config::report::{Kind, Problem, Problems};
 use crate::config::{Camera, Zone, defaults};
 use crate::detector::Thresholds;
 use crate::geometry::{Polygon, PolygonError, Size};
+use crate::mqtt::topics::CAMERA_LEVELS;
 
 pub(super) fn camera(
     place: &Located<raw::Camera>,
@@ -35,8 +36,7 @@ pub(super) fn camera(
         })
         .collect();
     let max_fps = raw.max_fps.as_ref().or(detect.and_then(|detect| detect.max_fps.as_ref()));
-    let rate =
-        raw.detections_max_fps.as_ref().or(detect.and_then(|detect| detect.detections_max_fps.as_ref()));
+    let rate = raw.detections_rate.as_ref().or(detect.and_then(|detect| detect.detections_rate.as_ref()));
     let hold = raw.hold.as_ref().or(detect.and_then(|detect| detect.hold.as_ref()));
     let thresholds = [detect.and_then(|detect| detect.thresholds.as_ref()), raw.thresholds.as_ref()];
     Some(Camera {
@@ -45,7 +45,7 @@ pub(super) fn camera(
         request,
         max_fps: max_fps.map_or(defaults::MAX_FPS, |max| max.value.0),
         thresholds: merge(thresholds.into_iter().flatten()),
-        detections_max_fps: rate.map_or(defaults::DETECTIONS_MAX_FPS, |rate| rate.value.0),
+        detections_rate: rate.map_or(defaults::DETECTIONS_RATE, |rate| rate.value.0),
         hold: hold.map_or(defaults::HOLD, |hold| hold.value.0),
         zones: zones.into_iter().collect::<Option<_>>()?,
         privacy_masks: masks.into_iter().collect::<Option<_>>()?,
@@ -174,7 +174,10 @@ fn merge<'a>(maps: impl Iterator<Item = &'a Located<Map<Fraction>>>) -> Threshol
 fn zones(raw: &raw::Camera, size: Option<Size>, problems: &mut Problems) -> Vec<Option<Zone>> {
     let zones = || raw.zone.iter().flat_map(|zones| &zones.value);
     let names = zones().filter_map(|zone| zone.value.name.as_ref());
-    unique("zone", names.map(|name| (name.value.0.as_str(), name)), problems);
+    unique("zone", names.clone().map(|name| (name.value.0.as_str(), name)), problems);
+    for name in names {
+        refuse_reserved("zone", &CAMERA_LEVELS, &name.value.0, name, problems);
+    }
     let mut zone = |place: &Located<raw::Zone>| {
         let raw = &place.value;
         if let Some(labels) = &raw.labels
@@ -236,9 +239,15 @@ fn polygon(
         PolygonError::Outside(index) if scale == [1.0, 1.0] => problem
             .label(spot(index), "outside")
             .hint("fractions go from 0 (left, top) to 1 (right, bottom); for pixels add `unit = \"px\"`"),
-        PolygonError::Outside(index) => problem
-            .label(spot(index), "outside")
-            .hint(format!("the camera's `size` is {} by {}", scale[0], scale[1])),
+        PolygonError::Outside(index) => {
+            let [width, height] = scale;
+            let turned =
+                points.value.iter().all(|point| point.value.0.0 <= height && point.value.1.0 <= width);
+            let turned = if turned { ": is it meant the other way round?" } else { "" };
+            problem
+                .label(spot(index), "outside")
+                .hint(format!("the camera's `size` is [{width}, {height}], width, then height{turned}"))
+        }
         PolygonError::Repeated(first, again) => problem
             .label(spot(again), "again")
             .label(spot(first), "first here")

@@ -13,6 +13,7 @@ use super::report::{Kind, Problem, Problems};
 use super::{Camera, Config, Log, defaults};
 use crate::capture::{DeviceMatcher, SourceSpec};
 use crate::detector;
+use crate::mqtt::topics::{CAMERA_LEVELS, DEVICE_LEVELS, label_level};
 
 pub use labels::unknown_labels;
 pub use surroundings::{MODEL_DIR, MODEL_DIR_VARIABLE, MODEL_FILE, shipped_model};
@@ -85,6 +86,9 @@ fn model(
         let problem = Problem::with(Kind::BadValue, names, "is empty");
         problems.add(problem.hint("name every class in the order of the model's outputs, or leave it out"));
     }
+    for name in model.names.iter().flat_map(|names| &names.value) {
+        refuse_reserved("label", &CAMERA_LEVELS, &label_level(&name.value.0), name, problems);
+    }
     if let Some(cores) = &model.cores
         && cores.value.is_empty()
         && !problems.touch(&cores.path)
@@ -115,7 +119,10 @@ fn cameras(file: &raw::File, problems: &mut Problems) -> Option<Vec<Camera>> {
         return None;
     }
     let names = cameras.value.iter().filter_map(|camera| camera.value.name.as_ref());
-    unique("camera", names.map(|name| (name.value.0.as_str(), name)), problems);
+    unique("camera", names.clone().map(|name| (name.value.0.as_str(), name)), problems);
+    for name in names {
+        refuse_reserved("camera", &DEVICE_LEVELS, &name.value.0, name, problems);
+    }
     let detect = file.detect.as_ref().map(|detect| &detect.value);
     let checked: Vec<_> = cameras.value.iter().map(|raw| camera::camera(raw, detect, problems)).collect();
     let devices = cameras.value.iter().zip(&checked).filter_map(|(raw, camera)| {
@@ -149,6 +156,21 @@ fn unique<'a, T: 'a>(
         } else {
             seen.insert(name, place);
         }
+    }
+}
+
+/// Writes down a name whose topics would lie among Vigie's own.
+fn refuse_reserved<T>(
+    what: &str,
+    reserved: &[&str],
+    name: &str,
+    place: &Located<T>,
+    problems: &mut Problems,
+) {
+    if reserved.contains(&name) {
+        let message = format!("`{name}` is a topic of Vigie's own, and no {what} can have its name");
+        let hint = format!("choose another name; reserved are {}", reserved.join(", "));
+        problems.add(Problem::with(Kind::BadValue, place, message).hint(hint));
     }
 }
 
