@@ -104,14 +104,14 @@ impl Scanner {
         while at < line.len() {
             let rest = &line[at..];
             match self.string {
-                None => match DELIMITERS.into_iter().find(|delimiter| rest.starts_with(delimiter)) {
-                    Some(delimiter) => {
+                None => {
+                    let delimiter = DELIMITERS.into_iter().find(|delimiter| rest.starts_with(delimiter));
+                    if let Some(delimiter) = delimiter {
                         (self.string, start) = (Some(delimiter), at);
                         at += delimiter.len();
                         continue;
                     }
-                    None => {}
-                },
+                }
                 Some(delimiter) if rest.starts_with(delimiter) => {
                     at += delimiter.len();
                     // A string may end with quotes of its own, before the three that close it.
