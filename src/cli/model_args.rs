@@ -40,7 +40,7 @@ pub struct ScoreArgs {
     thresholds: Vec<(String, f32)>,
 }
 
-/// Below it a box is more often wrong than right.
+/// As the daemon's, so that both say the same of a picture.
 const DEFAULT_THRESHOLD: f32 = config::defaults::THRESHOLD;
 
 fn threshold(text: &str) -> Result<(String, f32), String> {
