@@ -1,4 +1,7 @@
-//! Where time comes from: rooms below the daemon never ask the system, they are handed a [`Clock`] or a [`Moment`].
+//! Where time comes from: rooms below the daemon never read the wall clock, they are handed a [`Clock`] or a [`Moment`].
+//!
+//! How long a step takes, and how much is left of a wait in the system, they measure with [`std::time::Instant`]: it is
+//! monotonic too, and such a length is never compared with a [`Moment`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

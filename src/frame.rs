@@ -63,6 +63,23 @@ impl PixelFormat {
             _ => 1,
         }
     }
+
+    /// For each plane of a picture of that size: the bytes of a row without padding, and how many rows there are.
+    /// Zeros where there is no such plane, and for a JPEG, which has no rows.
+    ///
+    /// Odd sizes of subsampled formats round the chroma planes up, as V4L2 does.
+    pub const fn rows(self, size: Size) -> [(usize, usize); 3] {
+        let (w, h) = (size.width as usize, size.height as usize);
+        let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
+        match self {
+            PixelFormat::Yuyv | PixelFormat::Uyvy => [(cw * 4, h), (0, 0), (0, 0)],
+            PixelFormat::Nv12 | PixelFormat::Nv21 => [(w, h), (cw * 2, ch), (0, 0)],
+            PixelFormat::Yu12 => [(w, h), (cw, ch), (cw, ch)],
+            PixelFormat::Grey => [(w, h), (0, 0), (0, 0)],
+            PixelFormat::Rgb3 | PixelFormat::Bgr3 => [(w * 3, h), (0, 0), (0, 0)],
+            PixelFormat::Mjpeg => [(0, 0); 3],
+        }
+    }
 }
 
 impl std::fmt::Display for PixelFormat {
@@ -102,6 +119,11 @@ pub struct Colour {
     pub range: Range,
 }
 
+impl Colour {
+    /// What the numbers of every JPEG mean (JFIF): BT.601, full range.
+    pub const JPEG: Colour = Colour { matrix: Matrix::Bt601, range: Range::Full };
+}
+
 /// Where a plane lies in a frame's bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plane {
@@ -118,7 +140,7 @@ pub struct Frame {
     pub data: Vec<u8>,
     /// How they are laid out.
     pub format: PixelFormat,
-    /// The picture's size. For [`PixelFormat::Mjpeg`] what was negotiated; the JPEG header has the last word.
+    /// The picture's size. A JPEG whose header says another one is broken.
     pub size: Size,
     /// Where each plane lies; entries past [`PixelFormat::planes`] are unused.
     pub planes: [Plane; 3],
@@ -132,8 +154,6 @@ pub struct Frame {
 
 impl Frame {
     /// A frame of that format and size whose planes lie one after the other without padding, filled with zeros.
-    ///
-    /// Odd sizes of subsampled formats round the chroma planes up, as V4L2 does.
     pub fn packed(format: PixelFormat, size: Size, captured: Moment) -> Frame {
         let (planes, bytes) = packed_planes(format, size);
         Frame { data: vec![0; bytes], format, size, planes, colour: Colour::default(), sequence: 0, captured }
@@ -142,24 +162,13 @@ impl Frame {
 
 /// The planes of an unpadded picture, and how many bytes it takes (0 for a JPEG, whose length is not known).
 pub fn packed_planes(format: PixelFormat, size: Size) -> ([Plane; 3], usize) {
-    let (w, h) = (size.width as usize, size.height as usize);
-    let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
-    let one = |stride: usize| ([Plane { offset: 0, stride }, Plane::default(), Plane::default()], stride * h);
-    match format {
-        PixelFormat::Yuyv | PixelFormat::Uyvy => one(cw * 4),
-        PixelFormat::Grey => one(w),
-        PixelFormat::Rgb3 | PixelFormat::Bgr3 => one(w * 3),
-        PixelFormat::Mjpeg => ([Plane::default(); 3], 0),
-        PixelFormat::Nv12 | PixelFormat::Nv21 => {
-            let uv = Plane { offset: w * h, stride: cw * 2 };
-            ([Plane { offset: 0, stride: w }, uv, Plane::default()], w * h + cw * 2 * ch)
-        }
-        PixelFormat::Yu12 => {
-            let u = Plane { offset: w * h, stride: cw };
-            let v = Plane { offset: w * h + cw * ch, stride: cw };
-            ([Plane { offset: 0, stride: w }, u, v], w * h + 2 * cw * ch)
-        }
+    let mut planes = [Plane::default(); 3];
+    let mut end = 0;
+    for (plane, (stride, rows)) in planes.iter_mut().zip(format.rows(size)).take(format.planes()) {
+        *plane = Plane { offset: end, stride };
+        end += stride * rows;
     }
+    (planes, end)
 }
 
 #[cfg(test)]
@@ -172,5 +181,7 @@ mod tests {
         assert_eq!(bytes, 15 + 2 * 6);
         assert_eq!(planes[2], Plane { offset: 21, stride: 3 });
         assert_eq!(packed_planes(PixelFormat::Yuyv, Size::new(5, 3)).1, 12 * 3);
+        assert_eq!(packed_planes(PixelFormat::Nv21, Size::new(5, 3)).0[1], Plane { offset: 15, stride: 6 });
+        assert_eq!(packed_planes(PixelFormat::Mjpeg, Size::new(5, 3)), (Default::default(), 0));
     }
 }

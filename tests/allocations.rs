@@ -20,7 +20,7 @@ use vigie::detector::{Detector, Options, Thresholds};
 use vigie::frame::{Frame, PixelFormat};
 use vigie::geometry::Size;
 use vigie::scene::Scene;
-use vigie::vision::{Mask, Preprocessor, Tensor};
+use vigie::vision::{Mask, Preprocessor, Tensor, picture};
 
 /// The system's allocator, counting what any thread allocates.
 struct Counting;
@@ -103,7 +103,7 @@ fn frames() -> Vec<Frame> {
     }
     let photograph = format!("{}/demo/pictures/dog.jpg", env!("CARGO_MANIFEST_DIR"));
     let jpeg = std::fs::read(photograph).expect("a bundled photograph");
-    frames.push(Frame { data: jpeg, format: PixelFormat::Mjpeg, ..frames[6].clone() });
+    frames.push(picture::undecoded(jpeg).expect("a whole JPEG"));
     frames
 }
 
@@ -160,7 +160,7 @@ fn from_frame_to_detections(threads: usize) {
         for (frame, preprocessor) in &mut cameras {
             let prepare = allocations(|| {
                 let p = preprocessor.prepare(frame, &mut tensor).expect("a good frame");
-                mask.apply(&mut tensor, &p.letterbox);
+                mask.apply(&mut tensor, &p);
                 prepared = Some(p);
             });
             let letterbox = prepared.expect("prepared").letterbox;

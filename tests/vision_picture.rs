@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use vigie::frame::{Frame, PixelFormat};
 use vigie::geometry::Size;
-use vigie::vision::{ErrorKind, Preprocessor, Tensor, picture};
+use vigie::vision::{ErrorKind, Preprocessor, Tensor, encode, picture};
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pictures").join(name)
@@ -101,21 +101,43 @@ fn truncated_pictures_say_so() {
     }
 }
 
-#[test]
-fn corrupt_pictures_are_errors_and_never_panic() {
-    let mut random = fastrand::Rng::with_seed(5);
-    for name in ["baseline.jpg", "progressive.jpg", "ycck.jpg", "upright.png", "palette.png", "alpha.png"] {
-        let whole = std::fs::read(path(name)).unwrap();
-        let mut refused = 0;
-        for _ in 0..200 {
-            let mut bytes = whole.clone();
-            for _ in 0..random.usize(1..8) {
-                let at = random.usize(..bytes.len());
-                bytes[at] = random.u8(..);
-            }
-            refused += usize::from(picture::decode(&bytes).is_err());
+/// What became of 200 copies of a file with a few wrong bytes: how many were refused, and the pictures of the others.
+fn damaged(name: &str, random: &mut fastrand::Rng) -> (usize, Vec<Frame>) {
+    let whole = std::fs::read(path(name)).unwrap();
+    let decoded = (0..200).map(|_| {
+        let mut bytes = whole.clone();
+        for _ in 0..random.usize(1..8) {
+            let at = random.usize(..bytes.len());
+            bytes[at] = bytes[at].wrapping_add(random.u8(1..));
         }
-        assert!(refused > 20, "{name}: only {refused} of 200 corrupt pictures were refused");
+        picture::decode(&bytes).ok()
+    });
+    let accepted: Vec<Frame> = decoded.flatten().collect();
+    (200 - accepted.len(), accepted)
+}
+
+#[test]
+fn a_corrupt_png_is_refused_or_shows_the_picture_exactly() {
+    let mut random = fastrand::Rng::with_seed(5);
+    for name in ["upright.png", "palette.png", "alpha.png"] {
+        let (refused, accepted) = damaged(name, &mut random);
+        assert!(refused > 180, "{name}: only {refused} of 200 corrupt pictures were refused");
+        let whole = load(name);
+        assert!(accepted.iter().all(|f| f.data == whole.data), "{name}: its checksums let an error through");
+    }
+}
+
+#[test]
+fn a_corrupt_jpeg_is_refused_or_a_whole_picture() {
+    let mut random = fastrand::Rng::with_seed(5);
+    // A JPEG has no checksum: wrong values of coefficients can't be told from right ones.
+    for (name, fewest) in [("baseline.jpg", 150), ("progressive.jpg", 140), ("ycck.jpg", 80)] {
+        let (refused, accepted) = damaged(name, &mut random);
+        assert!(refused >= fewest, "{name}: only {refused} of 200 corrupt pictures were refused");
+        let whole = load(name);
+        let near = accepted.iter().filter(|f| difference(f, &whole).1 < 60.0).count();
+        assert!(accepted.iter().all(|f| f.size == whole.size && f.data.len() == whole.data.len()), "{name}");
+        assert!(near * 10 >= accepted.len() * 8, "{name}: {near} of {} show the picture", accepted.len());
     }
 }
 
@@ -173,16 +195,37 @@ fn jpeg_frame(data: Vec<u8>, size: Size) -> Frame {
 }
 
 #[test]
-fn the_size_of_a_jpeg_frame_is_its_own() {
+fn a_jpeg_frame_becomes_the_tensor_of_its_decoded_picture() {
     let bytes = std::fs::read(path("baseline.jpg")).unwrap();
     let mut tensor = Tensor::new(Size::new(64, 64));
     let mut preprocessor = Preprocessor::new(tensor.size);
-    let prepared = preprocessor.prepare(&jpeg_frame(bytes, Size::new(640, 480)), &mut tensor).unwrap();
+    let prepared = preprocessor.prepare(&picture::undecoded(bytes).unwrap(), &mut tensor).unwrap();
     assert_eq!(prepared.letterbox.picture, Size::new(67, 45));
     assert!(prepared.decode > std::time::Duration::ZERO);
     let mut expected = Tensor::new(tensor.size);
     preprocessor.prepare(&load("baseline.jpg"), &mut expected).unwrap();
     assert_eq!(tensor, expected, "at this size nothing is scaled while decoding");
+}
+
+#[test]
+fn a_jpeg_of_another_size_than_its_frame_is_refused_before_it_is_decoded() {
+    let whole = std::fs::read(path("baseline.jpg")).unwrap();
+    let (mut tensor, frame) = (Tensor::new(Size::new(64, 64)), jpeg_frame(whole, Size::new(67, 45)));
+    let mut preprocessor = Preprocessor::new(tensor.size);
+    let start = frame.data.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap() + 5;
+    for (damage, size) in
+        [([0xF0; 4], "61680x61680"), ([0, 45, 0xFF, 67], "65347x45"), ([0, 44, 0, 67], "67x44")]
+    {
+        let mut damaged = frame.clone();
+        damaged.data[start..start + 4].copy_from_slice(&damage);
+        let said = format!("the JPEG is corrupt: its header says {size}, its frame 67x45");
+        assert_eq!(preprocessor.prepare(&damaged, &mut tensor).unwrap_err().to_string(), said);
+        assert_eq!(encode::to_rgb(&damaged).unwrap_err().to_string(), said);
+    }
+    // What the decoder fills in for what is missing, it says; a size that fits is still bounded.
+    let mut huge = Frame { size: Size::new(60_000, 60_000), ..frame };
+    huge.data[start..start + 4].copy_from_slice(&[0xEA, 0x60, 0xEA, 0x60]);
+    assert_eq!(preprocessor.prepare(&huge, &mut tensor).unwrap_err().kind(), ErrorKind::TooLarge);
 }
 
 #[test]
@@ -213,4 +256,10 @@ fn broken_jpeg_frames_are_told_apart() {
     let mut stray = whole.clone();
     stray.splice(whole.len() - 2..whole.len() - 2, [0x12]);
     assert!(kind_of(&stray).is_ok(), "some webcams leave a stray byte before the end marker");
+    stray.splice(whole.len() - 2..whole.len() - 2, [0x34, 0x56]);
+    assert_eq!(
+        kind_of(&stray).unwrap_err(),
+        ErrorKind::Corrupt,
+        "three of them are the rest of a garbled scan"
+    );
 }

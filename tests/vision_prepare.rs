@@ -199,6 +199,9 @@ fn frames_that_are_not_all_there_are_refused() {
         assert_eq!(error.kind(), ErrorKind::Layout, "{error}");
         frame.planes[0] = Plane { offset: usize::MAX, stride: usize::MAX };
         assert_eq!(preprocessor.prepare(&frame, &mut tensor).unwrap_err().kind(), ErrorKind::Layout);
+        frame.size = Size::new(33, 1);
+        let error = preprocessor.prepare(&frame, &mut tensor).unwrap_err();
+        assert!(error.to_string().ends_with("plane 0 ends beyond all memory"), "{error}");
         frame.size = Size::new(0, 17);
         assert_eq!(preprocessor.prepare(&frame, &mut tensor).unwrap_err().kind(), ErrorKind::Layout);
         frame.size = Size::new(70_000, 1);

@@ -1,6 +1,7 @@
 //! A camera: a source with its own thread, which opens it, opens it again when it is lost or stalls, keeps the newest
 //! frame, and knows how it fares.
 
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::backoff::Backoff;
+use super::complaint::Complaint;
 use super::mailbox::{Mailbox, Take};
+use super::verdicts::Verdicts;
 use super::{Counters, Error, ErrorKind, Health, Request, Source, SourceSpec, State, open, stalled};
 use crate::clock::Clock;
 use crate::frame::{Frame, PixelFormat};
@@ -33,6 +36,7 @@ pub struct Camera {
 struct Shared {
     mailbox: Mailbox,
     health: Mutex<Health>,
+    verdicts: Mutex<Verdicts>,
     stop: AtomicBool,
     clock: Arc<dyn Clock>,
     wake: Wake,
@@ -65,6 +69,7 @@ impl Camera {
         let shared = Arc::new(Shared {
             mailbox: Mailbox::new(empty.clone()),
             health: Mutex::new(Health::unopened(now)),
+            verdicts: Mutex::default(),
             stop: AtomicBool::new(false),
             clock,
             wake,
@@ -103,6 +108,19 @@ impl Camera {
         self.shared.mailbox.take_loss()
     }
 
+    /// The picture of a frame that was taken has been decoded.
+    pub fn readable(&self) {
+        self.shared.verdicts().readable();
+    }
+
+    /// The picture of a frame that was taken could not be decoded, and why.
+    ///
+    /// When most of the last pictures could not be, the source is opened anew, and the camera counts as
+    /// [`State::Stalled`] until one can be.
+    pub fn unreadable(&self, why: &dyn Display) {
+        self.shared.verdicts().unreadable(why);
+    }
+
     /// How it fares.
     pub fn health(&self) -> Health {
         self.shared.health().clone()
@@ -118,7 +136,8 @@ impl Camera {
         self.shared.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Stops the thread and waits until the device is closed, which takes about a tenth of a second.
+    /// Stops the thread and waits until the device is closed: about a tenth of a second, or for as long as the driver
+    /// takes if it hangs in an open or a close.
     pub fn stop(&mut self) {
         self.ask_to_stop();
         if let Some(thread) = self.thread.take()
@@ -152,6 +171,10 @@ impl Shared {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn verdicts(&self) -> MutexGuard<'_, Verdicts> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
@@ -182,6 +205,25 @@ impl Shared {
     }
 }
 
+/// What outlives a source, and a panic too: it is whole at every moment.
+struct Past {
+    backoff: Backoff,
+    complaint: Complaint,
+    numbers: Numbers,
+    opened: bool,
+}
+
+impl Past {
+    fn new(random: fastrand::Rng) -> Past {
+        Past {
+            backoff: Backoff::new(random),
+            complaint: Complaint::default(),
+            numbers: Numbers::default(),
+            opened: false,
+        }
+    }
+}
+
 /// Keeps [`capture`] running: a panic, which would be a bug, must not leave a camera dead that looks alive.
 fn supervise(
     name: &str,
@@ -189,10 +231,10 @@ fn supervise(
     frame: Frame,
     mut open: impl FnMut() -> Result<Box<dyn Source>, Error>,
 ) {
+    let mut past = Past::new(fastrand::Rng::new());
     loop {
-        let backoff = Backoff::new(fastrand::Rng::new());
-        // What the panic may have left half done is dropped with it; the mailbox and the health are whole values.
-        let run = AssertUnwindSafe(|| capture(name, shared, frame.clone(), backoff, &mut open));
+        // What the panic may have left half done is dropped with it; all else is whole.
+        let run = AssertUnwindSafe(|| capture(name, shared, frame.clone(), &mut past, &mut open));
         if catch_unwind(run).is_ok() {
             return;
         }
@@ -200,7 +242,6 @@ fn supervise(
         log::error!("camera {name}: {e}; it starts anew in {} s", AFTER_PANIC.as_secs());
         shared.down(State::Offline, &e);
         shared.pause(AFTER_PANIC);
-        shared.health().counters.reopened += 1;
     }
 }
 
@@ -209,12 +250,9 @@ fn capture(
     name: &str,
     shared: &Shared,
     mut frame: Frame,
-    mut backoff: Backoff,
+    past: &mut Past,
     mut open: impl FnMut() -> Result<Box<dyn Source>, Error>,
 ) {
-    let mut numbers = Numbers::default();
-    let mut complaint = Complaint::default();
-    let mut opened_before = false;
     while !shared.stopping() {
         let failure = match open() {
             Err(e) => e,
@@ -222,25 +260,29 @@ fn capture(
                 {
                     let mut health = shared.health();
                     health.negotiated = Some(source.negotiated().clone());
-                    health.counters.reopened += u64::from(std::mem::replace(&mut opened_before, true));
+                    health.counters.reopened += u64::from(std::mem::replace(&mut past.opened, true));
                 }
-                log::info!("camera {name}: opened {}", Describe(source.as_ref()));
+                past.complaint.opened(name, Describe(source.as_ref()).to_string());
                 let began = shared.clock.now().monotonic;
                 let base = shared.health().counters;
-                numbers.restart();
-                let Err(e) = deliver(source.as_mut(), shared, &mut frame, &mut numbers, base) else { return };
-                // A device that works for a moment after each open is still a failing one.
-                if shared.clock.now().monotonic - began > e.kind().retry().longest {
-                    backoff.reset();
-                    complaint = Complaint::default();
+                past.numbers.restart();
+                shared.verdicts().begin();
+                let delivered = deliver(source.as_mut(), shared, &mut frame, &mut past.numbers, base);
+                let Err(e) = delivered else { return };
+                // A device that works for a moment after each open is still a failing one, and so is one whose
+                // pictures nobody can decode.
+                let lasted = shared.clock.now().monotonic.saturating_sub(began) > e.kind().retry().longest;
+                if lasted && !shared.verdicts().doubted() {
+                    past.backoff.reset();
+                    past.complaint.over();
                 }
                 e
             }
         };
-        let state = if failure.kind() == ErrorKind::Stalled { State::Stalled } else { State::Offline };
-        shared.down(state, &failure);
-        let delay = backoff.delay(failure.kind().retry());
-        complaint.log(name, &failure, delay);
+        let broken = matches!(failure.kind(), ErrorKind::Stalled | ErrorKind::Unreadable);
+        shared.down(if broken { State::Stalled } else { State::Offline }, &failure);
+        let delay = past.backoff.delay(failure.kind());
+        past.complaint.failed(name, &failure, delay);
         shared.pause(delay);
     }
 }
@@ -256,26 +298,33 @@ fn deliver(
     let stall_after = source.stall_after();
     let mut own = Counters::default();
     let mut last = shared.clock.now().monotonic;
+    let mut lost_before = source.counters();
     while !shared.stopping() {
+        if let Some(why) = shared.verdicts().give_up() {
+            return Err(undecodable(&source.negotiated().name, &why));
+        }
         let fresh = source.poll(frame, SLICE.min(stall_after));
         let now = shared.clock.now();
         let Ok(true) = fresh else {
             shared.health().counters = base + own + source.counters();
             fresh?;
             if now.monotonic.saturating_sub(last) >= stall_after {
-                return Err(stalled(&source.negotiated().name, source.why_silent(), stall_after));
+                let lost = source.counters().since(lost_before);
+                return Err(stalled(&source.negotiated().name, source.why_silent(), lost, stall_after));
             }
             continue;
         };
         last = now.monotonic;
+        lost_before = source.counters();
         frame.sequence = numbers.next(frame.sequence);
         let captured = frame.captured;
         own.frames += 1;
         own.dropped += u64::from(shared.mailbox.put(frame));
+        let doubted = shared.verdicts().doubted();
         let mut health = shared.health();
         health.counters = base + own + source.counters();
         health.last_frame = Some(captured);
-        if health.state != State::Online {
+        if health.state != State::Online && !doubted {
             (health.state, health.since) = (State::Online, now);
             (health.reason, health.hint, health.kind) = (None, None, None);
         }
@@ -283,6 +332,14 @@ fn deliver(
         (shared.wake)();
     }
     Ok(())
+}
+
+/// The error of a source most of whose pictures can't be decoded; `why` is what was wrong with the last of them.
+fn undecodable(name: &str, why: &str) -> Error {
+    let what = format!("most of the last pictures of {name} could not be decoded; of the newest one, {why}");
+    Error::new(ErrorKind::Unreadable, what).with_hint(
+        "a poor cable, hub or power supply garbles pictures; another `format` or `size` may be better",
+    )
 }
 
 /// Keeps frame numbers rising when a device that was opened again counts from zero.
@@ -301,28 +358,6 @@ impl Numbers {
         let number = self.base + of_source;
         self.following = number + 1;
         number
-    }
-}
-
-/// Says a failure once, and then only when it becomes another one: an unplugged camera must not fill a log.
-#[derive(Debug, Default)]
-struct Complaint {
-    last: Option<String>,
-}
-
-impl Complaint {
-    fn log(&mut self, name: &str, e: &Error, delay: Duration) {
-        let text = e.to_string();
-        let again = format!("next try in {:.1} s", delay.as_secs_f32());
-        if self.last.as_deref() == Some(text.as_str()) {
-            log::debug!("camera {name}: still: {text}; {again}");
-            return;
-        }
-        match e.hint() {
-            Some(hint) => log::warn!("camera {name}: {text} ({hint}); {again}"),
-            None => log::warn!("camera {name}: {text}; {again}"),
-        }
-        self.last = Some(text);
     }
 }
 

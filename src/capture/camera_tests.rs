@@ -4,38 +4,56 @@ use super::*;
 use crate::capture::Negotiated;
 use crate::capture::testing::FakeClock;
 
-/// What the scripted source does at each poll.
+/// What the scripted source gives at each poll.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+enum Poll {
     Frame,
+    Broken,
     Silence,
     Fail(ErrorKind),
+    Panic,
 }
 
 struct Scripted {
     negotiated: Negotiated,
-    steps: std::vec::IntoIter<Step>,
+    polls: std::vec::IntoIter<Poll>,
     clock: Arc<dyn Clock>,
     sequence: u64,
+    truncated: u64,
     /// Silent for ever at the end of its script; otherwise lost.
     patient: bool,
 }
 
+impl Scripted {
+    fn open(polls: Vec<Poll>, clock: &Arc<dyn Clock>, patient: bool) -> Box<dyn Source> {
+        let negotiated =
+            Negotiated { name: "it".into(), format: PixelFormat::Grey, size: Size::new(8, 8), fps: None };
+        let (polls, clock) = (polls.into_iter(), Arc::clone(clock));
+        Box::new(Scripted { negotiated, polls, clock, sequence: 0, truncated: 0, patient })
+    }
+}
+
 impl Source for Scripted {
     fn poll(&mut self, frame: &mut Frame, wait: Duration) -> Result<bool, Error> {
-        match self.steps.next() {
-            Some(Step::Frame) => {
+        match self.polls.next() {
+            Some(Poll::Frame) => {
                 self.clock.sleep(Duration::from_millis(33));
                 frame.sequence = self.sequence;
                 frame.captured = self.clock.now();
                 self.sequence += 1;
                 Ok(true)
             }
-            Some(Step::Silence) => {
+            Some(Poll::Broken) => {
+                self.clock.sleep(wait);
+                self.truncated += 1;
+                Ok(false)
+            }
+            Some(Poll::Silence) => {
                 self.clock.sleep(wait);
                 Ok(false)
             }
-            Some(Step::Fail(kind)) => Err(Error::new(kind, "it failed")),
+            Some(Poll::Fail(kind)) => Err(Error::new(kind, "it failed")),
+            Some(Poll::Panic) => panic!("a bug, on purpose"),
             None if self.patient => {
                 std::thread::sleep(Duration::from_millis(1));
                 Ok(false)
@@ -53,64 +71,93 @@ impl Source for Scripted {
     }
 
     fn counters(&self) -> Counters {
-        Counters { gaps: 1, ..Counters::default() }
+        Counters { gaps: 1, truncated: self.truncated, ..Counters::default() }
     }
 }
 
-/// Runs a camera over one script an open (`Err`: the open fails) until the last one is worn out; gives its health, the
-/// delays' sum and the sequence numbers.
-fn run(scripts: Vec<Result<Vec<Step>, ErrorKind>>) -> (Health, Duration, Vec<u64>) {
-    let clock: Arc<FakeClock> = Arc::new(FakeClock::new());
-    let shared = Arc::new(Shared {
-        mailbox: Mailbox::new(Frame::packed(PixelFormat::Grey, Size::default(), clock.now())),
-        health: Mutex::new(Health::unopened(clock.now())),
-        stop: AtomicBool::new(false),
-        clock: Arc::clone(&clock) as Arc<dyn Clock>,
-        wake: Arc::new(|| {}),
-    });
-    let numbers = Arc::new(Mutex::new(Vec::new()));
-    let mut shared_mut = Arc::into_inner(shared).unwrap();
-    let seen = Arc::clone(&numbers);
-    let taken = Mutex::new(Frame::packed(PixelFormat::Grey, Size::default(), clock.now()));
+/// What became of a camera.
+#[derive(Default)]
+struct Ran {
+    health: Option<Health>,
+    elapsed: Duration,
+    /// The sequence numbers of its frames.
+    numbers: Vec<u64>,
+    /// Each state that it was in, when it began, and why.
+    told: Vec<(State, Duration, Option<String>)>,
+}
+
+impl Ran {
+    fn states(&self) -> Vec<State> {
+        self.told.iter().map(|(state, ..)| *state).collect()
+    }
+
+    fn health(&self) -> &Health {
+        self.health.as_ref().unwrap()
+    }
+}
+
+/// Runs a camera over one script an open (`Err`: the open fails) until the last one is worn out; whoever looks at its
+/// frames can decode those whose numbers `decodes`.
+fn look(scripts: Vec<Result<Vec<Poll>, ErrorKind>>, decodes: fn(u64) -> bool) -> Ran {
+    let fake = Arc::new(FakeClock::new());
+    let clock = Arc::clone(&fake) as Arc<dyn Clock>;
+    let empty = Frame::packed(PixelFormat::Grey, Size::default(), clock.now());
+    let ran = Arc::new(Mutex::new(Ran::default()));
     let cell: Arc<std::sync::OnceLock<Arc<Shared>>> = Arc::default();
-    let late = Arc::clone(&cell);
-    shared_mut.wake = Arc::new(move || {
-        let (shared, mut frame) = (late.get().unwrap(), taken.lock().unwrap());
+    let (late, seen, since, taken) =
+        (Arc::clone(&cell), Arc::clone(&ran), Arc::clone(&fake), Mutex::new(empty.clone()));
+    let wake = move || {
+        let (shared, mut frame, mut ran) = (late.get().unwrap(), taken.lock().unwrap(), seen.lock().unwrap());
         if shared.mailbox.take(&mut frame) == Take::Frame {
-            seen.lock().unwrap().push(frame.sequence);
+            ran.numbers.push(frame.sequence);
+            match decodes(frame.sequence) {
+                true => shared.verdicts().readable(),
+                false => shared.verdicts().unreadable(&"the JPEG is corrupt"),
+            }
         }
-    });
-    let shared = Arc::new(shared_mut);
-    cell.set(Arc::clone(&shared)).ok().unwrap();
-    let mut scripts = scripts.into_iter();
-    let opener = {
-        let (clock, shared) = (Arc::clone(&clock), Arc::clone(&shared));
-        move || -> Result<Box<dyn Source>, Error> {
-            let script = scripts.next().unwrap_or_else(|| {
-                shared.stop.store(true, Ordering::Relaxed);
-                Err(ErrorKind::NotFound)
-            });
-            let steps = script.map_err(|kind| Error::new(kind, "cannot open it"))?.into_iter();
-            let negotiated =
-                Negotiated { name: "it".into(), format: PixelFormat::Grey, size: Size::new(8, 8), fps: None };
-            Ok(Box::new(Scripted { negotiated, steps, clock: clock.clone(), sequence: 0, patient: false }))
+        let health = shared.health().clone();
+        if ran.told.last().is_none_or(|(state, ..)| *state != health.state) {
+            ran.told.push((health.state, since.elapsed(), health.reason));
         }
     };
-    let frame = Frame::packed(PixelFormat::Grey, Size::default(), clock.now());
-    capture("it", &shared, frame, Backoff::new(fastrand::Rng::with_seed(3)), opener);
-    let health = shared.health().clone();
-    let numbers = numbers.lock().unwrap().clone();
-    (health, clock.elapsed(), numbers)
+    let shared = Arc::new(Shared {
+        mailbox: Mailbox::new(empty.clone()),
+        health: Mutex::new(Health::unopened(clock.now())),
+        verdicts: Mutex::default(),
+        stop: AtomicBool::new(false),
+        clock: Arc::clone(&clock),
+        wake: Arc::new(wake),
+    });
+    cell.set(Arc::clone(&shared)).ok().unwrap();
+    let mut scripts = scripts.into_iter();
+    let opener = || {
+        let script = scripts.next().unwrap_or_else(|| {
+            shared.stop.store(true, Ordering::Relaxed);
+            Err(ErrorKind::NotFound)
+        });
+        let polls = script.map_err(|kind| Error::new(kind, "cannot open it"))?;
+        Ok(Scripted::open(polls, &clock, false))
+    };
+    capture("it", &shared, empty, &mut Past::new(fastrand::Rng::with_seed(3)), opener);
+    let mut ran = std::mem::take(&mut *ran.lock().unwrap());
+    (ran.health, ran.elapsed) = (Some(shared.health().clone()), fake.elapsed());
+    ran
+}
+
+/// [`look`] at a camera all of whose frames can be decoded: its health, the delays' sum and the sequence numbers.
+fn run(scripts: Vec<Result<Vec<Poll>, ErrorKind>>) -> (Health, Duration, Vec<u64>) {
+    let ran = look(scripts, |_| true);
+    (ran.health().clone(), ran.elapsed, ran.numbers)
 }
 
 #[test]
 fn a_lost_camera_is_reopened_and_its_numbers_go_on() {
     let (health, _, numbers) = run(vec![
-        Ok(vec![Step::Frame, Step::Frame]),
+        Ok(vec![Poll::Frame, Poll::Frame]),
         Err(ErrorKind::NotFound),
         Err(ErrorKind::NotFound),
-        Ok(vec![Step::Frame, Step::Fail(ErrorKind::Io)]),
-        Ok(vec![Step::Frame]),
+        Ok(vec![Poll::Frame, Poll::Fail(ErrorKind::Io)]),
+        Ok(vec![Poll::Frame]),
     ]);
     assert_eq!(numbers, [0, 1, 2, 3]);
     assert_eq!(health.counters, Counters { frames: 4, reopened: 2, gaps: 3, ..Counters::default() });
@@ -120,15 +167,60 @@ fn a_lost_camera_is_reopened_and_its_numbers_go_on() {
 
 #[test]
 fn silence_is_a_stall_after_the_deadline() {
-    let mut steps = vec![Step::Frame];
-    steps.extend([Step::Silence; 29]);
-    steps.push(Step::Frame);
-    steps.extend([Step::Silence; 40]);
-    let (health, elapsed, numbers) = run(vec![Ok(steps)]);
-    assert_eq!(numbers, [0, 1], "2.9 s of silence were no stall");
-    // 2.9 s, then 3 s, two frames and the back-off after the stall and after the failed open.
-    assert!(elapsed >= Duration::from_millis(5_900) && elapsed < Duration::from_secs(8), "{elapsed:?}");
-    assert_eq!(health.kind, Some(ErrorKind::NotFound), "after the stall it was opened again");
+    let mut polls = vec![Poll::Frame];
+    polls.extend([Poll::Silence; 29]);
+    polls.push(Poll::Frame);
+    polls.extend([Poll::Silence; 40]);
+    let ran = look(vec![Ok(polls), Ok(vec![Poll::Frame])], |_| true);
+    assert_eq!(
+        ran.numbers,
+        [0, 1, 2],
+        "2.9 s of silence were no stall, and after the stall it was opened again"
+    );
+    assert_eq!(ran.states(), [State::Online, State::Stalled, State::Online, State::Offline]);
+    let (_, when, reason) = &ran.told[1];
+    // A frame, 2.9 s, another frame, and then 3 s.
+    assert_eq!(*when, Duration::from_millis(33 + 2900 + 33 + 3000));
+    assert_eq!(reason.as_deref(), Some("it gave no usable frame for 3.0 s"));
+    assert_eq!(ran.health().counters.reopened, 1);
+}
+
+#[test]
+fn a_stall_in_which_broken_frames_came_says_so() {
+    let polls = [vec![Poll::Broken; 5], vec![Poll::Frame], vec![Poll::Broken; 40]].concat();
+    let ran = look(vec![Ok(polls)], |_| true);
+    let (state, _, reason) = &ran.told[1];
+    assert_eq!(*state, State::Stalled);
+    let words = "it gave no usable frame for 3.0 s; 30 came broken: 30 ended too early";
+    assert_eq!(reason.as_deref(), Some(words), "those before the last good frame don't count");
+}
+
+#[test]
+fn a_camera_whose_pictures_can_not_be_decoded_is_opened_anew_and_is_stalled_until_one_can() {
+    let scripts = (0..3).map(|_| Ok(vec![Poll::Frame; 20])).collect();
+    let ran = look(scripts, |number| number >= 2 * u64::from(Verdicts::TOO_MANY));
+    // The frames of the second open change nothing: the first one had as many.
+    assert_eq!(ran.states(), [State::Online, State::Stalled, State::Online, State::Offline]);
+    let reason = ran.told[1].2.as_deref();
+    let words =
+        "most of the last pictures of it could not be decoded; of the newest one, the JPEG is corrupt";
+    assert_eq!(reason, Some(words));
+    assert_eq!((ran.numbers.len(), ran.health().counters.reopened), (12 + 12 + 20, 2));
+    let tries = ErrorKind::Unreadable.retry().first.mul_f64(0.5);
+    assert!(ran.told[2].1 - ran.told[1].1 > tries, "it was backed off");
+}
+
+#[test]
+fn a_camera_some_of_whose_pictures_can_not_be_decoded_stays_as_it_is() {
+    let ran = look(vec![Ok(vec![Poll::Frame; 500])], |number| number % 5 < 2);
+    assert_eq!((ran.states(), ran.numbers.len()), (vec![State::Online, State::Offline], 500));
+}
+
+#[test]
+fn a_camera_whose_pictures_never_decode_is_no_spin_however_seldom_it_is_looked_at() {
+    let ran = look((0..50).map(|_| Ok(vec![Poll::Frame; 2000])).collect(), |_| false);
+    assert_eq!(ran.numbers.len(), 50 * 12);
+    assert!(ran.elapsed > Duration::from_secs(10 * 60), "{:?}", ran.elapsed);
 }
 
 #[test]
@@ -141,7 +233,7 @@ fn a_camera_that_never_comes_back_is_no_spin() {
 
 #[test]
 fn a_device_that_dies_after_every_open_is_backed_off_too() {
-    let (health, elapsed, _) = run((0..50).map(|_| Ok(vec![Step::Frame])).collect());
+    let (health, elapsed, _) = run((0..50).map(|_| Ok(vec![Poll::Frame])).collect());
     assert_eq!((health.counters.frames, health.counters.reopened), (50, 49));
     assert!(elapsed > Duration::from_secs(10 * 60), "{elapsed:?}");
 }
@@ -159,10 +251,7 @@ fn stop_ends_a_waiting_thread_and_the_state_is_told() {
     };
     let opening = Arc::clone(&clock);
     let mut camera = Camera::spawn_with("it".into(), Arc::clone(&clock), wake, move || {
-        let negotiated =
-            Negotiated { name: "it".into(), format: PixelFormat::Grey, size: Size::new(8, 8), fps: None };
-        let steps = vec![Step::Frame, Step::Frame].into_iter();
-        Ok(Box::new(Scripted { negotiated, steps, clock: Arc::clone(&opening), sequence: 0, patient: true }))
+        Ok(Scripted::open(vec![Poll::Frame, Poll::Frame], &opening, true))
     });
     let guard = told.lock().unwrap();
     drop(tell.wait_while(guard, |n| *n < 2).unwrap());
@@ -176,27 +265,21 @@ fn stop_ends_a_waiting_thread_and_the_state_is_told() {
 }
 
 #[test]
-fn a_panic_is_told_and_the_camera_starts_anew() {
+fn a_panic_is_told_and_the_camera_starts_anew_with_the_numbers_that_follow() {
     let clock: Arc<dyn Clock> = Arc::new(FakeClock::new());
-    let (opening, mut first) = (Arc::clone(&clock), true);
+    let opening = Arc::clone(&clock);
+    let mut scripts = [vec![Poll::Frame, Poll::Frame, Poll::Panic], vec![Poll::Frame; 3]].into_iter();
     let (wake, woken) = std::sync::mpsc::channel();
     let camera =
         Camera::spawn_with("it".into(), clock, Arc::new(move || wake.send(()).unwrap()), move || {
-            assert!(!std::mem::take(&mut first), "a bug, on purpose");
-            let negotiated =
-                Negotiated { name: "it".into(), format: PixelFormat::Grey, size: Size::new(8, 8), fps: None };
-            let steps = vec![Step::Frame; 3].into_iter();
-            Ok(Box::new(Scripted {
-                negotiated,
-                steps,
-                clock: Arc::clone(&opening),
-                sequence: 0,
-                patient: true,
-            }))
+            Ok(Scripted::open(scripts.next().unwrap(), &opening, true))
         });
-    for _ in 0..4 {
-        woken.recv_timeout(Duration::from_secs(10)).expect("offline, and then three frames");
+    for _ in 0..6 {
+        woken.recv_timeout(Duration::from_secs(10)).expect("two frames, offline, and then three frames");
     }
     let health = camera.health();
-    assert_eq!((health.state, health.counters.frames, health.counters.reopened), (State::Online, 3, 1));
+    assert_eq!((health.state, health.counters.frames, health.counters.reopened), (State::Online, 5, 1));
+    let mut frame = Frame::packed(PixelFormat::Grey, Size::default(), camera.shared.clock.now());
+    while camera.take(&mut frame) != Take::Frame {}
+    assert_eq!(frame.sequence, 4, "a number is never given twice");
 }

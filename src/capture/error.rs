@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Lost,
     /// It is there, but no frame came for too long.
     Stalled,
+    /// Frames come, but their pictures can't be decoded.
+    Unreadable,
     /// It offers nothing that Vigie understands.
     Unsupported,
     /// This user may not open it.
@@ -41,7 +43,7 @@ impl ErrorKind {
     /// person is tried now and then, because a person may have come.
     pub const fn retry(self) -> Retry {
         let (first_ms, longest_s) = match self {
-            ErrorKind::Lost | ErrorKind::Io | ErrorKind::Stalled => (250, 30),
+            ErrorKind::Lost | ErrorKind::Io | ErrorKind::Stalled | ErrorKind::Unreadable => (250, 30),
             ErrorKind::NotFound => (500, 5),
             ErrorKind::Busy => (1000, 15),
             ErrorKind::NotCapture | ErrorKind::Unsupported | ErrorKind::Permission | ErrorKind::BadInput => {
@@ -59,6 +61,7 @@ impl ErrorKind {
             ErrorKind::Busy => "busy",
             ErrorKind::Lost => "lost",
             ErrorKind::Stalled => "stalled",
+            ErrorKind::Unreadable => "unreadable",
             ErrorKind::Unsupported => "unsupported",
             ErrorKind::Permission => "permission",
             ErrorKind::Io => "io",

@@ -8,7 +8,7 @@ use crate::clock::Moment;
 pub enum State {
     /// Frames come.
     Online,
-    /// The device is there, but gives no frames.
+    /// The device is there, but gives no frames, or none that can be used.
     Stalled,
     /// It can't be opened, or has not been yet.
     Offline,
@@ -38,7 +38,8 @@ pub struct Counters {
     pub error_flagged: u64,
     /// Frames that ended too early: a JPEG without its end, too few bytes for the picture.
     pub truncated: u64,
-    /// Files that could not be read as pictures.
+    /// What came whole and is no picture that can be used: a file of another kind, a JPEG whose markers make no sense or
+    /// whose size is not the one agreed on.
     pub unreadable: u64,
     /// How often the source was opened again.
     pub reopened: u64,
@@ -57,6 +58,35 @@ impl std::ops::Add for Counters {
             unreadable: self.unreadable + other.unreadable,
             reopened: self.reopened + other.reopened,
         }
+    }
+}
+
+impl Counters {
+    /// What was counted since they stood at `before`.
+    pub(super) fn since(self, before: Counters) -> Counters {
+        Counters {
+            frames: self.frames.saturating_sub(before.frames),
+            dropped: self.dropped.saturating_sub(before.dropped),
+            gaps: self.gaps.saturating_sub(before.gaps),
+            error_flagged: self.error_flagged.saturating_sub(before.error_flagged),
+            truncated: self.truncated.saturating_sub(before.truncated),
+            unreadable: self.unreadable.saturating_sub(before.unreadable),
+            reopened: self.reopened.saturating_sub(before.reopened),
+        }
+    }
+
+    /// The frames that came and were broken, in words; `None`: there was none.
+    pub(super) fn broken(&self) -> Option<String> {
+        let reasons = [
+            (self.truncated, "ended too early"),
+            (self.error_flagged, "flagged by the driver"),
+            (self.unreadable, "unreadable"),
+        ];
+        let total: u64 = reasons.iter().map(|(count, _)| count).sum();
+        let parts =
+            reasons.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let parts: Vec<String> = parts.collect();
+        (total > 0).then(|| format!("{total} came broken: {}", parts.join(", ")))
     }
 }
 
@@ -94,5 +124,21 @@ impl Health {
             last_frame: None,
             counters: Counters::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_frames_are_told_with_their_reasons() {
+        let before = Counters { truncated: 7, gaps: 3, ..Counters::default() };
+        assert_eq!(before.since(before).broken(), None);
+        let now = Counters { truncated: 155, error_flagged: 2, gaps: 9, ..before };
+        let words = "150 came broken: 148 ended too early, 2 flagged by the driver";
+        assert_eq!(now.since(before).broken().as_deref(), Some(words));
+        let size = Counters { unreadable: 1, ..Counters::default() };
+        assert_eq!(size.broken().as_deref(), Some("1 came broken: 1 unreadable"));
     }
 }

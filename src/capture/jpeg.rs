@@ -23,6 +23,15 @@ pub(super) enum Defect {
     Truncated,
     /// Its markers make no sense.
     Corrupt,
+    /// It is whole, but its picture has this size, not the one agreed on.
+    OtherSize(Size),
+}
+
+impl Extent {
+    /// Itself, if its picture has the size that was agreed on.
+    pub(super) fn agreed(self, size: Size) -> Result<Extent, Defect> {
+        if self.size == size { Ok(self) } else { Err(Defect::OtherSize(self.size)) }
+    }
 }
 
 const SOI: u8 = 0xD8;
@@ -132,6 +141,16 @@ pub(super) mod tests {
         assert_eq!(measure(&jpeg), Ok(extent));
         let stale = [&jpeg[..], &[0; 100], &jpeg[50..]].concat();
         assert_eq!(measure(&stale), Ok(extent));
+    }
+
+    #[test]
+    fn another_size_than_agreed_on_is_a_defect() {
+        let mut jpeg = picture(64, 48);
+        let agreed = |jpeg: &[u8]| measure(jpeg).and_then(|extent| extent.agreed(Size::new(64, 48)));
+        assert_eq!(agreed(&jpeg).map(|extent| extent.len), Ok(jpeg.len()));
+        let start = jpeg.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap() + 5;
+        jpeg[start..start + 4].copy_from_slice(&[0xFF; 4]);
+        assert_eq!(agreed(&jpeg), Err(Defect::OtherSize(Size::new(65_535, 65_535))));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::geometry::Size;
 mod backoff;
 mod camera;
 mod clip;
+mod complaint;
 mod error;
 mod health;
 mod jpeg;
@@ -24,6 +25,7 @@ mod pace;
 mod pictures;
 mod testcard;
 pub mod v4l2;
+mod verdicts;
 
 pub use camera::{Camera, Vitals, Wake};
 pub use clip::Clip;
@@ -152,20 +154,21 @@ pub trait Source: Send {
     /// # Errors
     /// As [`Source::poll`], and [`ErrorKind::Stalled`] when the deadline passes.
     fn next(&mut self, frame: &mut Frame) -> Result<(), Error> {
-        let wait = self.stall_after();
+        let (wait, before) = (self.stall_after(), self.counters());
         if self.poll(frame, wait)? {
             Ok(())
         } else {
-            Err(stalled(&self.negotiated().name, self.why_silent(), wait))
+            let why = self.why_silent();
+            Err(stalled(&self.negotiated().name, why, self.counters().since(before), wait))
         }
     }
 }
 
-fn stalled(name: &str, why: Option<String>, after: Duration) -> Error {
-    let e = Error::new(
-        ErrorKind::Stalled,
-        format!("{name} gave no usable frame for {:.1} s", after.as_secs_f32()),
-    );
+/// The error of a source that gave no usable frame for so long; `lost` is what it gave instead.
+fn stalled(name: &str, why: Option<String>, lost: Counters, after: Duration) -> Error {
+    let broken = lost.broken().map(|broken| format!("; {broken}")).unwrap_or_default();
+    let what = format!("{name} gave no usable frame for {:.1} s{broken}", after.as_secs_f32());
+    let e = Error::new(ErrorKind::Stalled, what);
     match why {
         Some(why) => e.with_hint(why),
         None => e,

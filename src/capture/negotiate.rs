@@ -4,11 +4,8 @@
 //! So YUYV at a small size beats MJPEG at a large one, and MJPEG is taken when nothing else reaches the size or rate.
 
 use super::{Error, ErrorKind, Request};
-use crate::frame::{Colour, Matrix, PixelFormat, Range};
+use crate::frame::PixelFormat;
 use crate::geometry::Size;
-
-/// What the numbers of every JPEG mean (JFIF): BT.601, full range.
-pub const JPEG_COLOUR: Colour = Colour { matrix: Matrix::Bt601, range: Range::Full };
 
 /// One thing that a device can give.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,7 @@ use miette::miette;
 use super::Failure;
 use crate::clock::{Clock as _, SystemClock};
 use crate::detector::Detection;
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::Frame;
 use crate::vision::annotate::{self, Mark};
 use crate::vision::{self, encode, picture};
 
@@ -61,7 +61,7 @@ pub fn undecoded(file: &Path) -> Result<Frame, vision::Error> {
     let decoded = picture::load(file)?;
     let bytes = std::fs::read(file).unwrap_or_default();
     if bytes.starts_with(&[0xff, 0xd8]) {
-        return Ok(Frame { data: bytes, format: PixelFormat::Mjpeg, captured: SystemClock.now(), ..decoded });
+        return Ok(Frame { captured: SystemClock.now(), ..picture::undecoded(bytes)? });
     }
     Ok(decoded)
 }

@@ -118,7 +118,6 @@ impl Lane {
             }
         }
         self.turn.taken(clock.now().monotonic);
-        self.say_status(State::Online);
         let prepared = match self.preprocessor.prepare(&self.frame, &mut eye.tensor) {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -127,8 +126,10 @@ impl Lane {
             }
         };
         self.readable();
+        // A camera none of whose pictures can be decoded is not online.
+        self.say_status(State::Online);
         let letterbox = prepared.letterbox;
-        self.mask.apply(&mut eye.tensor, &letterbox);
+        self.mask.apply(&mut eye.tensor, &prepared);
         let timing = eye.detector.detect(&eye.tensor, &letterbox, &self.thresholds, &mut eye.detections)?;
         let stages = Stages {
             decode: prepared.decode,
@@ -178,12 +179,14 @@ impl Lane {
 
     fn unreadable(&mut self, error: &vision::Error) {
         self.figures.unreadable();
+        self.camera.unreadable(error);
         if !std::mem::replace(&mut self.broken, true) {
             warn!("camera {}: frame {}: {error}", self.camera.name(), self.frame.sequence);
         }
     }
 
     fn readable(&mut self) {
+        self.camera.readable();
         if std::mem::take(&mut self.broken) {
             info!("camera {}: pictures can be read again", self.camera.name());
         }

@@ -16,7 +16,7 @@ pub const GOOD_QUALITY: u8 = 90;
 pub fn to_rgb(frame: &Frame) -> Result<Frame, Error> {
     let carrying = |rgb: Frame| Frame { sequence: frame.sequence, captured: frame.captured, ..rgb };
     if frame.format == PixelFormat::Mjpeg {
-        return picture::decode_jpeg_frame(&frame.data).map(carrying);
+        return picture::decode_jpeg_frame(&frame.data, frame.size).map(carrying);
     }
     let source = Picture::of(frame)?;
     let size = source.size();

@@ -8,13 +8,16 @@ use super::error::Error;
 use super::jpeg::Decoder;
 use super::{Tensor, orient};
 use crate::clock::Moment;
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::{Colour, Frame, PixelFormat, packed_planes};
 use crate::geometry::Size;
 
 /// The largest picture that is read. As RGB it takes 300 MB.
 pub const MAX_PIXELS: u64 = 100_000_000;
 /// The longest side that is read, JPEG's own limit.
 pub const MAX_SIDE: u32 = 65_535;
+
+/// What a picture from a file carries for a time.
+const NOWHEN: Moment = Moment { monotonic: Duration::ZERO, wall: SystemTime::UNIX_EPOCH };
 
 /// Reads a picture file: JPEG (baseline or progressive; grey, YCbCr, RGB, CMYK, YCCK) or PNG (any depth, palette,
 /// grey, alpha), told apart by their first bytes.
@@ -30,7 +33,7 @@ pub fn load(path: &Path) -> Result<Frame, Error> {
 pub fn decode(bytes: &[u8]) -> Result<Frame, Error> {
     match Kind::of(bytes)? {
         Kind::Jpeg => {
-            let (pixels, size) = decode_jpeg(bytes)?;
+            let (pixels, size) = decode_jpeg(bytes, None)?;
             Ok(rgb_frame(pixels, size, orient::of(bytes)))
         }
         Kind::Png => {
@@ -79,30 +82,42 @@ pub(super) fn check_size(size: Size) -> Result<(), Error> {
 
 fn rgb_frame(pixels: Vec<u8>, size: Size, orientation: orient::Orientation) -> Frame {
     let (pixels, size) = orientation.apply(pixels, size);
-    let nowhen = Moment { monotonic: Duration::ZERO, wall: SystemTime::UNIX_EPOCH };
-    let (planes, bytes) = crate::frame::packed_planes(PixelFormat::Rgb3, size);
+    let (planes, bytes) = packed_planes(PixelFormat::Rgb3, size);
     debug_assert_eq!(pixels.len(), bytes);
     Frame {
         data: pixels,
         format: PixelFormat::Rgb3,
         size,
         planes,
-        colour: crate::frame::Colour::default(),
+        colour: Colour::default(),
         sequence: 0,
-        captured: nowhen,
+        captured: NOWHEN,
     }
 }
 
-/// Decodes a camera's JPEG, as it is.
-pub(super) fn decode_jpeg_frame(bytes: &[u8]) -> Result<Frame, Error> {
-    let (pixels, size) = decode_jpeg(bytes)?;
+/// A JPEG file's bytes as a camera would send them: not decoded, and not turned upright. It carries no time, as
+/// after [`load`].
+///
+/// # Errors
+/// The header can't be read, or the picture is too large.
+pub fn undecoded(jpeg: Vec<u8>) -> Result<Frame, Error> {
+    let header = Decoder::new().header(&jpeg)?;
+    check_size(header.size)?;
+    let frame = Frame::packed(PixelFormat::Mjpeg, header.size, NOWHEN);
+    Ok(Frame { data: jpeg, colour: Colour::JPEG, ..frame })
+}
+
+/// Decodes a camera's JPEG of that size, as it is.
+pub(super) fn decode_jpeg_frame(bytes: &[u8], size: Size) -> Result<Frame, Error> {
+    let (pixels, size) = decode_jpeg(bytes, Some(size))?;
     Ok(rgb_frame(pixels, size, orient::Orientation::default()))
 }
 
-fn decode_jpeg(bytes: &[u8]) -> Result<(Vec<u8>, Size), Error> {
+/// Decodes a JPEG of the expected size, or of any that is allowed.
+fn decode_jpeg(bytes: &[u8], expected: Option<Size>) -> Result<(Vec<u8>, Size), Error> {
     let mut decoder = Decoder::new();
     let header = decoder.header(bytes)?;
-    check_size(header.size)?;
+    header.check(expected.unwrap_or(header.size))?;
     decoder.decode(bytes, &header, 1)?;
     Ok((decoder.into_pixels(header.size), header.size))
 }

@@ -28,6 +28,9 @@ pub struct Prepared {
     pub decode: Duration,
     /// How long scaling and colour conversion took.
     pub prepare: Duration,
+    /// How far what a pixel shows may have spread before the picture was decompressed, in pixels of the picture: over
+    /// the whole block that it was compressed with; zero for frames that are not compressed.
+    pub spread: Size,
 }
 
 impl Preprocessor {
@@ -45,8 +48,11 @@ impl Preprocessor {
     /// grows, converted by the frame's colour matrix and range, centred on grey.
     ///
     /// Grey frames are taken as full range whatever they say, like every other program does. A JPEG is shrunk while
-    /// it is decompressed where that leaves enough pixels; its own size counts, not the frame's. On an error the
-    /// tensor's contents are unspecified.
+    /// it is decompressed where that leaves enough pixels. On an error the tensor's contents are unspecified.
+    ///
+    /// # Errors
+    /// The frame's bytes are not all there, make no sense, or are too many; or its JPEG is truncated, corrupt, or of
+    /// another size than the frame.
     pub fn prepare(&mut self, frame: &Frame, tensor: &mut Tensor) -> Result<Prepared, Error> {
         if tensor.size != self.size || tensor.data.len() as u64 != self.size.area() * 3 {
             *tensor = Tensor::new(self.size);
@@ -56,15 +62,18 @@ impl Preprocessor {
             let picture = Picture::of(frame)?;
             let letterbox = self.letterbox(frame, picture.size())?;
             fill(&mut self.resampler, &picture, &letterbox, tensor);
-            return Ok(Prepared { letterbox, decode: Duration::ZERO, prepare: start.elapsed() });
+            let (decode, spread) = (Duration::ZERO, Size::default());
+            return Ok(Prepared { letterbox, decode, prepare: start.elapsed(), spread });
         }
         let header = self.jpeg.header(&frame.data)?;
+        // Before anything is allocated: in a damaged header the size may be anything.
+        header.check(frame.size)?;
         let letterbox = self.letterbox(frame, header.size)?;
         let denominator = header.denominator_for(letterbox.inner);
         let (pixels, size) = self.jpeg.decode(&frame.data, &header, denominator)?;
         let decode = start.elapsed();
         fill(&mut self.resampler, &Picture::rgb(pixels, size), &letterbox, tensor);
-        Ok(Prepared { letterbox, decode, prepare: start.elapsed() - decode })
+        Ok(Prepared { letterbox, decode, prepare: start.elapsed() - decode, spread: header.block })
     }
 
     fn letterbox(&self, frame: &Frame, picture: Size) -> Result<Letterbox, Error> {

@@ -13,6 +13,8 @@ pub(super) struct Picture<'a> {
     format: PixelFormat,
     size: Size,
     planes: [Plane; 3],
+    /// The bytes of a row of each plane.
+    lengths: [usize; 3],
     colour: Colour,
 }
 
@@ -40,26 +42,21 @@ impl<'a> Picture<'a> {
         let stride = size.width as usize * 3;
         debug_assert_eq!(data.len(), stride * size.height as usize);
         let planes = [Plane { offset: 0, stride }, Plane::default(), Plane::default()];
-        Picture { data, format: PixelFormat::Rgb3, size, planes, colour: Colour::default() }
+        let (format, lengths) = (PixelFormat::Rgb3, [stride, 0, 0]);
+        Picture { data, format, size, planes, lengths, colour: Colour::default() }
     }
 
     /// The picture in an uncompressed frame, if its bytes are all there.
     pub fn of(frame: &'a Frame) -> Result<Picture<'a>, Error> {
         let (format, size) = (frame.format, frame.size);
-        let (w, h) = (size.width as usize, size.height as usize);
         let layout = |detail: String| Error::Layout { format, size, detail };
-        if w == 0 || h == 0 {
+        if size.area() == 0 {
             return Err(layout("it has no pixels".into()));
         }
-        let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
-        let rows: [(usize, usize); 3] = match format {
-            PixelFormat::Yuyv | PixelFormat::Uyvy => [(cw * 4, h), (0, 0), (0, 0)],
-            PixelFormat::Nv12 | PixelFormat::Nv21 => [(w, h), (cw * 2, ch), (0, 0)],
-            PixelFormat::Yu12 => [(w, h), (cw, ch), (cw, ch)],
-            PixelFormat::Grey => [(w, h), (0, 0), (0, 0)],
-            PixelFormat::Rgb3 | PixelFormat::Bgr3 => [(w * 3, h), (0, 0), (0, 0)],
-            PixelFormat::Mjpeg => return Err(layout("it has to be decompressed first".into())),
-        };
+        if format == PixelFormat::Mjpeg {
+            return Err(layout("it has to be decompressed first".into()));
+        }
+        let rows = format.rows(size);
         for (k, (plane, (bytes, rows))) in frame.planes.iter().zip(rows).take(format.planes()).enumerate() {
             if plane.stride < bytes {
                 return Err(layout(format!(
@@ -68,13 +65,15 @@ impl<'a> Picture<'a> {
                 )));
             }
             // The last row need not be padded.
-            let end = plane.stride.checked_mul(rows - 1).and_then(|n| n.checked_add(bytes + plane.offset));
+            let before = plane.stride.checked_mul(rows - 1).and_then(|n| n.checked_add(plane.offset));
+            let end = before.and_then(|n| n.checked_add(bytes));
             let needed = end.ok_or_else(|| layout(format!("plane {k} ends beyond all memory")))?;
             if needed > frame.data.len() {
                 return Err(Error::ShortFrame { format, size, got: frame.data.len(), needed });
             }
         }
-        Ok(Picture { data: &frame.data, format, size, planes: frame.planes, colour: frame.colour })
+        let lengths = rows.map(|(bytes, _)| bytes);
+        Ok(Picture { data: &frame.data, format, size, planes: frame.planes, lengths, colour: frame.colour })
     }
 
     /// Its size.
@@ -98,32 +97,24 @@ impl<'a> Picture<'a> {
     }
 
     fn samples(&self, row: usize) -> Row<'a> {
-        let w = self.size.width as usize;
-        let cw = w.div_ceil(2);
+        let first = self.bytes(0, row);
+        let chroma = |plane| self.bytes(plane, row / 2);
         match self.format {
-            PixelFormat::Grey => Row::Bytes(self.bytes(0, row, w)),
-            PixelFormat::Yuyv => Row::Samples(Samples::Yuyv(self.bytes(0, row, 4 * cw))),
-            PixelFormat::Uyvy => Row::Samples(Samples::Uyvy(self.bytes(0, row, 4 * cw))),
-            PixelFormat::Nv12 => {
-                Row::Samples(Samples::Nv12(self.bytes(0, row, w), self.bytes(1, row / 2, 2 * cw)))
-            }
-            PixelFormat::Nv21 => {
-                Row::Samples(Samples::Nv21(self.bytes(0, row, w), self.bytes(1, row / 2, 2 * cw)))
-            }
-            PixelFormat::Yu12 => {
-                let (u, v) = (self.bytes(1, row / 2, cw), self.bytes(2, row / 2, cw));
-                Row::Samples(Samples::Yu12(self.bytes(0, row, w), u, v))
-            }
+            PixelFormat::Yuyv => Row::Samples(Samples::Yuyv(first)),
+            PixelFormat::Uyvy => Row::Samples(Samples::Uyvy(first)),
+            PixelFormat::Nv12 => Row::Samples(Samples::Nv12(first, chroma(1))),
+            PixelFormat::Nv21 => Row::Samples(Samples::Nv21(first, chroma(1))),
+            PixelFormat::Yu12 => Row::Samples(Samples::Yu12(first, chroma(1), chroma(2))),
             // `of` lets no JPEG through.
-            PixelFormat::Rgb3 | PixelFormat::Bgr3 | PixelFormat::Mjpeg => {
-                Row::Bytes(self.bytes(0, row, 3 * w))
+            PixelFormat::Grey | PixelFormat::Rgb3 | PixelFormat::Bgr3 | PixelFormat::Mjpeg => {
+                Row::Bytes(first)
             }
         }
     }
 
-    fn bytes(&self, plane: usize, row: usize, len: usize) -> &'a [u8] {
+    fn bytes(&self, plane: usize, row: usize) -> &'a [u8] {
         let Plane { offset, stride } = self.planes[plane];
-        &self.data[offset + row * stride..][..len]
+        &self.data[offset + row * stride..][..self.lengths[plane]]
     }
 }
 

@@ -1,12 +1,12 @@
 //! Motion-JPEG in AVI: a RIFF walk that needs no index, so unfinished and cut recordings play too.
 //!
 //! `RIFF 'AVI '` holds `LIST 'hdrl'` (streams) and `LIST 'movi'` (chunks `NNdc` or `NNdb`, perhaps in `LIST 'rec '`);
-//! files over 1 GiB go on in `RIFF 'AVIX'`. Sizes are not trusted: a list is only entered, never jumped over by its
-//! length, and what a recorder never filled in (0, or all ones) reads on to the file's end.
+//! files over 1 GiB go on in `RIFF 'AVIX'`. The lists that hold frames are entered whatever length they claim, so that
+//! it doesn't matter if a recorder never filled it in; other lists and chunks are passed over by their length.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::{Header, Input, LARGEST_FRAME, Step, fill, settle_jpeg};
+use super::{Header, Input, LARGEST_FRAME, Next, fill, settle_jpeg};
 use crate::capture::{Error, ErrorKind};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
@@ -83,14 +83,14 @@ impl Avi {
         self.input.seek(SeekFrom::Start(self.first)).map(|_| ())
     }
 
-    pub(super) fn read(&mut self, frame: &mut Frame) -> io::Result<Step> {
+    pub(super) fn read(&mut self, frame: &mut Frame) -> io::Result<Next> {
         loop {
-            let Some(chunk) = chunk(&mut self.input)? else { return Ok(Step::End) };
+            let Some(chunk) = chunk(&mut self.input)? else { return Ok(Next::End) };
             match &chunk.id {
                 b"LIST" | b"RIFF" => {
                     let mut kind = [0; 4];
                     if self.input.read_exact(&mut kind).is_err() {
-                        return Ok(Step::End);
+                        return Ok(Next::End);
                     }
                     // Lists of chunks are entered; any other list (INFO, another header) is passed.
                     if !matches!(&kind, b"rec " | b"movi" | b"AVIX" | b"AVI ") {
@@ -103,15 +103,15 @@ impl Avi {
                         continue;
                     }
                     if chunk.len as usize > LARGEST_FRAME {
-                        return Ok(Step::End);
+                        return Ok(Next::End);
                     }
                     let whole = fill(&mut self.input, &mut frame.data, chunk.len as usize)?;
                     skip(&mut self.input, u64::from(chunk.len & 1))?;
-                    let step = settle_jpeg(frame);
-                    return Ok(if whole { step } else { Step::Broken });
+                    let next = settle_jpeg(frame);
+                    return Ok(if whole { next } else { Next::Broken });
                 }
                 // A byte of garbage and the walk is lost; no recorder writes such an id.
-                id if !id.iter().all(|b| (0x20..0x7F).contains(b)) => return Ok(Step::End),
+                id if !id.iter().all(|b| (0x20..0x7F).contains(b)) => return Ok(Next::End),
                 _ => skip(&mut self.input, chunk.padded())?,
             }
         }

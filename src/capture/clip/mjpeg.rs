@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
-use super::{DEFAULT_FPS, Header, Input, LARGEST_FRAME, Step, settle_jpeg};
+use super::{DEFAULT_FPS, Header, Input, LARGEST_FRAME, Next, settle_jpeg};
 use crate::capture::{Error, ErrorKind};
 use crate::clock::Moment;
 use crate::frame::{Frame, PixelFormat};
@@ -24,9 +24,9 @@ impl Stream {
         // A size is wanted; a first frame that is broken must not end the matter.
         let size = loop {
             match stream.read(&mut frame).map_err(|e| Error::io("cannot read the first frame", e))? {
-                Step::Frame => break frame.size,
-                Step::Broken => {}
-                Step::End => return Err(Error::new(ErrorKind::BadInput, "has no whole JPEG")),
+                Next::Frame => break frame.size,
+                Next::Broken => {}
+                Next::End => return Err(Error::new(ErrorKind::BadInput, "has no whole JPEG")),
             }
         };
         stream.rewind().map_err(|e| Error::io("cannot go back to the start", e))?;
@@ -37,20 +37,20 @@ impl Stream {
         self.input.seek(SeekFrom::Start(0)).map(|_| ())
     }
 
-    pub(super) fn read(&mut self, frame: &mut Frame) -> io::Result<Step> {
+    pub(super) fn read(&mut self, frame: &mut Frame) -> io::Result<Next> {
         frame.data.clear();
         if !self.skip_to_start()? {
-            return Ok(Step::End);
+            return Ok(Next::End);
         }
         let start = self.input.stream_position()?;
         frame.data.extend_from_slice(&[0xFF, 0xD8]);
-        let step = if self.collect(&mut frame.data)? { settle_jpeg(frame) } else { Step::Broken };
-        if step == Step::Broken {
+        let next = if self.collect(&mut frame.data)? { settle_jpeg(frame) } else { Next::Broken };
+        if next == Next::Broken {
             // A picture that breaks off in its header takes the beginning of the next one for its own: look again.
             let end = self.input.stream_position()?;
             self.input.seek_relative(-i64::try_from(end - start).unwrap_or(0))?;
         }
-        Ok(step)
+        Ok(next)
     }
 
     /// Reads past the next start marker; `false`: there is none.

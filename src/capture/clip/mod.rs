@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::jpeg::{self, Defect};
+use super::jpeg;
 use super::pace::Pace;
 use super::{Counters, Error, ErrorKind, Negotiated, Source};
 use crate::clock::Clock;
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::{Colour, Frame, PixelFormat};
 use crate::geometry::Size;
 
 mod avi;
@@ -57,7 +57,7 @@ struct Header {
 
 /// What came of reading a frame.
 #[derive(Debug, PartialEq, Eq)]
-enum Step {
+enum Next {
     /// A whole frame is in the buffer.
     Frame,
     /// There was one, but it is broken.
@@ -119,15 +119,15 @@ impl Clip {
     fn read(&mut self, frame: &mut Frame) -> Result<(), Error> {
         loop {
             match self.reader.read(frame).map_err(|e| Error::file("read", &self.path, e))? {
-                Step::Frame => {
+                Next::Frame => {
                     self.any = true;
                     return Ok(());
                 }
-                Step::Broken => self.counters.truncated += 1,
-                Step::End if std::mem::take(&mut self.any) => {
+                Next::Broken => self.counters.truncated += 1,
+                Next::End if std::mem::take(&mut self.any) => {
                     self.reader.rewind().map_err(|e| Error::file("read", &self.path, e))?;
                 }
-                Step::End => {
+                Next::End => {
                     let what = format!("{} has no frame that can be used", self.path.display());
                     return Err(Error::new(ErrorKind::BadInput, what));
                 }
@@ -162,7 +162,7 @@ impl Source for Clip {
 }
 
 impl Reader {
-    fn read(&mut self, frame: &mut Frame) -> io::Result<Step> {
+    fn read(&mut self, frame: &mut Frame) -> io::Result<Next> {
         match self {
             Reader::Avi(avi) => avi.read(frame),
             Reader::Mjpeg(stream) => stream.read(frame),
@@ -180,17 +180,17 @@ impl Reader {
 }
 
 /// Checks the JPEG in a frame's buffer, cuts off what lies behind it, and takes the size from it.
-fn settle_jpeg(frame: &mut Frame) -> Step {
+fn settle_jpeg(frame: &mut Frame) -> Next {
     match jpeg::measure(&frame.data) {
         Ok(extent) => {
             frame.data.truncate(extent.len);
             frame.format = PixelFormat::Mjpeg;
             frame.size = extent.size;
             frame.planes = Default::default();
-            frame.colour = super::negotiate::JPEG_COLOUR;
-            Step::Frame
+            frame.colour = Colour::JPEG;
+            Next::Frame
         }
-        Err(Defect::NotJpeg | Defect::Truncated | Defect::Corrupt) => Step::Broken,
+        Err(_) => Next::Broken,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
-use super::{Header, Input, LARGEST_FRAME, Step, fill};
+use super::{Header, Input, LARGEST_FRAME, Next, fill};
 use crate::capture::{Error, ErrorKind};
 use crate::frame::{Colour, Frame, Matrix, PixelFormat, Range, packed_planes};
 use crate::geometry::Size;
@@ -12,7 +12,7 @@ pub(super) struct Y4m {
     input: Input,
     first: u64,
     size: Size,
-    layout: Layout,
+    chroma: Chroma,
     colour: Colour,
     /// A 4:2:2 picture as it stands in the file, before it is interleaved.
     planar: Vec<u8>,
@@ -20,13 +20,13 @@ pub(super) struct Y4m {
     line: Vec<u8>,
 }
 
-/// How the file lays a picture out.
+/// What the file's header calls its colour space: which planes a picture has, and how its chroma is sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
+enum Chroma {
     /// Planes of Y, U, V; the chroma halved both ways.
-    Yu12,
+    C420,
     /// Planes of Y, U, V; the chroma halved across: handed on as YUYV.
-    Planar422,
+    C422,
     /// Luma alone.
     Mono,
 }
@@ -42,14 +42,14 @@ impl Y4m {
         }
         let text = String::from_utf8_lossy(&line).into_owned();
         let (mut width, mut height, mut fps, mut colour) = (0, 0, None, Colour::default());
-        let mut layout = Layout::Yu12;
+        let mut chroma = Chroma::C420;
         for field in text.split(' ').skip(1).filter(|field| !field.is_empty()) {
             let value = field.get(1..).unwrap_or_default();
             match field.as_bytes()[0] {
                 b'W' => width = value.parse().map_err(|_| bad(format!("its width is \"{value}\"")))?,
                 b'H' => height = value.parse().map_err(|_| bad(format!("its height is \"{value}\"")))?,
                 b'F' => fps = rate(value),
-                b'C' => layout = layout_of(value)?,
+                b'C' => chroma = chroma_of(value)?,
                 b'X' if value.eq_ignore_ascii_case("COLORRANGE=FULL") => colour.range = Range::Full,
                 _ => {}
             }
@@ -62,13 +62,13 @@ impl Y4m {
         // Y4M has no word for the matrix; players go by the size, and so do the cameras that recorded it.
         colour.matrix = if height >= 720 { Matrix::Bt709 } else { Matrix::Bt601 };
         let first = input.stream_position().map_err(|e| Error::io("cannot read the Y4M header", e))?;
-        let format = match layout {
-            Layout::Yu12 => PixelFormat::Yu12,
-            Layout::Planar422 => PixelFormat::Yuyv,
-            Layout::Mono => PixelFormat::Grey,
+        let format = match chroma {
+            Chroma::C420 => PixelFormat::Yu12,
+            Chroma::C422 => PixelFormat::Yuyv,
+            Chroma::Mono => PixelFormat::Grey,
         };
         Ok((
-            Y4m { input, first, size, layout, colour, planar: Vec::new(), line },
+            Y4m { input, first, size, chroma, colour, planar: Vec::new(), line },
             Header { format, size, fps },
         ))
     }
@@ -77,34 +77,34 @@ impl Y4m {
         self.input.seek(SeekFrom::Start(self.first)).map(|_| ())
     }
 
-    pub(super) fn read(&mut self, frame: &mut Frame) -> io::Result<Step> {
+    pub(super) fn read(&mut self, frame: &mut Frame) -> io::Result<Next> {
         // Without its line there is no telling where the next picture begins.
         if !read_line(&mut self.input, &mut self.line)? || !self.line.starts_with(b"FRAME") {
-            return Ok(Step::End);
+            return Ok(Next::End);
         }
         let (w, h) = (self.size.width as usize, self.size.height as usize);
-        let (format, whole) = match self.layout {
-            Layout::Planar422 => {
+        let (format, whole) = match self.chroma {
+            Chroma::C422 => {
                 let whole = fill(&mut self.input, &mut self.planar, (w + 2 * w.div_ceil(2)) * h)?;
                 if whole {
                     interleave(&self.planar, w, h, &mut frame.data);
                 }
                 (PixelFormat::Yuyv, whole)
             }
-            Layout::Yu12 | Layout::Mono => {
-                let format = if self.layout == Layout::Mono { PixelFormat::Grey } else { PixelFormat::Yu12 };
+            Chroma::C420 | Chroma::Mono => {
+                let format = if self.chroma == Chroma::Mono { PixelFormat::Grey } else { PixelFormat::Yu12 };
                 let len = packed_planes(format, self.size).1;
                 (format, fill(&mut self.input, &mut frame.data, len)?)
             }
         };
         if !whole {
-            return Ok(Step::Broken);
+            return Ok(Next::Broken);
         }
         frame.format = format;
         frame.size = self.size;
         frame.planes = packed_planes(format, self.size).0;
         frame.colour = self.colour;
-        Ok(Step::Frame)
+        Ok(Next::Frame)
     }
 }
 
@@ -122,11 +122,11 @@ fn interleave(planar: &[u8], w: usize, h: usize, yuyv: &mut Vec<u8>) {
     }
 }
 
-fn layout_of(value: &str) -> Result<Layout, Error> {
+fn chroma_of(value: &str) -> Result<Chroma, Error> {
     match value {
-        "420" | "420jpeg" | "420mpeg2" | "420paldv" => Ok(Layout::Yu12),
-        "422" => Ok(Layout::Planar422),
-        "mono" => Ok(Layout::Mono),
+        "420" | "420jpeg" | "420mpeg2" | "420paldv" => Ok(Chroma::C420),
+        "422" => Ok(Chroma::C422),
+        "mono" => Ok(Chroma::Mono),
         other => Err(bad(format!("its colour space is C{other}")).with_hint(
             "C420, C422 and Cmono with 8 bits are understood; ffmpeg's -pix_fmt yuv420p gives the first",
         )),

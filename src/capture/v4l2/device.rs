@@ -13,7 +13,7 @@ use super::probe::{judge, listings, offers};
 use super::resolve::{Opened, refused, resolve};
 use super::ring::{Ring, Step, Taken};
 use super::sys;
-use crate::capture::jpeg;
+use crate::capture::jpeg::{self, Defect};
 use crate::capture::negotiate::{Choice, Offer, choose};
 use crate::capture::{Counters, DeviceMatcher, Error, ErrorKind, Negotiated, Request, Source};
 use crate::clock::Clock;
@@ -29,6 +29,9 @@ pub struct Device {
     stall_after: Duration,
     clock: Arc<dyn Clock>,
     truncated: u64,
+    unreadable: u64,
+    /// The size of the last JPEG that had not the one agreed on.
+    other_size: Option<Size>,
 }
 
 impl Device {
@@ -53,18 +56,19 @@ impl Device {
         let name = format!("{path} ({}, {})", opened.capability.card, opened.capability.driver);
         let negotiated = Negotiated { name, format: layout.format, size: layout.size, fps };
         let ring = start(opened)?;
-        Ok(Device { ring, layout, negotiated, path, stall_after: request.stall_after, clock, truncated: 0 })
+        let (stall_after, truncated, unreadable) = (request.stall_after, 0, 0);
+        let other_size = None;
+        Ok(Device { ring, layout, negotiated, path, stall_after, clock, truncated, unreadable, other_size })
     }
 
-    /// Copies a taken buffer into `frame`; `false`: it is not whole.
-    fn copy(&self, taken: &Taken, frame: &mut Frame) -> bool {
+    /// Copies a taken buffer into `frame`, if it is whole and what was agreed on.
+    fn copy(&self, taken: &Taken, frame: &mut Frame) -> Result<(), Defect> {
         if !self.layout.copy(&self.ring.planes(taken), frame) {
-            return false;
+            return Err(Defect::Truncated);
         }
         if self.layout.format == PixelFormat::Mjpeg {
-            let Ok(extent) = jpeg::measure(&frame.data) else { return false };
+            let extent = jpeg::measure(&frame.data)?.agreed(self.layout.size)?;
             frame.data.truncate(extent.len);
-            frame.size = extent.size;
         }
         let now = self.clock.now();
         // A stamp from the future or from long ago is a driver's mistake.
@@ -72,7 +76,7 @@ impl Device {
             taken.stamp().filter(|&s| s <= now.monotonic && now.monotonic - s < Duration::from_secs(10));
         frame.captured = stamp.map_or(now, |stamp| now.at(stamp));
         frame.sequence = taken.sequence;
-        true
+        Ok(())
     }
 
     fn failed(&self, e: io::Error) -> Error {
@@ -91,12 +95,17 @@ impl Source for Device {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Some(taken) = self.ring.newest(left).map_err(|e| self.failed(e))? else { return Ok(false) };
-            let whole = self.copy(&taken, frame);
+            let copied = self.copy(&taken, frame);
             self.ring.give_back(taken).map_err(|e| self.failed(e))?;
-            if whole {
-                return Ok(true);
+            match copied {
+                Ok(()) => return Ok(true),
+                Err(Defect::Truncated) => self.truncated += 1,
+                Err(Defect::OtherSize(size)) => {
+                    self.unreadable += 1;
+                    self.other_size = Some(size);
+                }
+                Err(Defect::NotJpeg | Defect::Corrupt) => self.unreadable += 1,
             }
-            self.truncated += 1;
             if Instant::now() >= deadline {
                 return Ok(false);
             }
@@ -114,6 +123,7 @@ impl Source for Device {
             gaps: losses.gaps,
             error_flagged: losses.flagged,
             truncated: self.truncated,
+            unreadable: self.unreadable,
             ..Counters::default()
         }
     }
@@ -123,7 +133,11 @@ impl Source for Device {
     }
 
     fn why_silent(&self) -> Option<String> {
-        self.ring.trouble().map(str::to_owned)
+        let other_size = |size| {
+            let agreed = self.layout.size;
+            format!("its JPEGs are {size} though {agreed} was agreed on: choose another `size` or `format`")
+        };
+        self.ring.trouble().map(str::to_owned).or_else(|| self.other_size.map(other_size))
     }
 }
 

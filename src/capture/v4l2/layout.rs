@@ -4,7 +4,6 @@ use v4l::FourCC;
 use v4l::v4l_sys as raw;
 
 use super::sys::{Format, MOST_PLANES};
-use crate::capture::negotiate::JPEG_COLOUR;
 use crate::capture::{Error, ErrorKind};
 use crate::frame::{Colour, Frame, Matrix, PixelFormat, Plane, Range};
 use crate::geometry::Size;
@@ -104,7 +103,7 @@ impl Layout {
 
     /// Finds out where the planes lie. V4L2 lets lines be padded, but not planes.
     fn place(&mut self, f: &Format, meaning: Meaning) -> Result<(), Error> {
-        let rows = rows(self.format, self.size);
+        let rows = self.format.rows(self.size);
         let mut end = 0;
         for (i, &(bytes, lines)) in rows.iter().enumerate().take(self.format.planes()) {
             let memory = if meaning.split { i } else { 0 };
@@ -113,8 +112,8 @@ impl Layout {
                 return Err(Error::new(ErrorKind::Unsupported, what));
             };
             // One line length is given for all planes that share memory: the luma's. That of planar chroma is half.
-            let line =
-                if i > 0 && !meaning.split { line as usize * bytes / rows[0].0 } else { line as usize };
+            let halved = i > 0 && !meaning.split && self.format == PixelFormat::Yu12;
+            let line = if halved { (line as usize).div_ceil(2) } else { line as usize };
             let stride = line.max(bytes);
             self.planes[i] = Plane { offset: end, stride };
             // Drivers may leave out the last line's padding.
@@ -152,24 +151,10 @@ impl Layout {
     }
 }
 
-/// For each plane the bytes of a line without padding, and the lines.
-fn rows(format: PixelFormat, size: Size) -> [(usize, usize); 3] {
-    let (w, h) = (size.width as usize, size.height as usize);
-    let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
-    match format {
-        PixelFormat::Yuyv | PixelFormat::Uyvy => [(cw * 4, h), (0, 0), (0, 0)],
-        PixelFormat::Nv12 | PixelFormat::Nv21 => [(w, h), (cw * 2, ch), (0, 0)],
-        PixelFormat::Yu12 => [(w, h), (cw, ch), (cw, ch)],
-        PixelFormat::Grey => [(w, h), (0, 0), (0, 0)],
-        PixelFormat::Rgb3 | PixelFormat::Bgr3 => [(w * 3, h), (0, 0), (0, 0)],
-        PixelFormat::Mjpeg => [(0, 0); 3],
-    }
-}
-
 /// What the numbers stand for, with the kernel's rules for what a driver leaves open.
 fn colour(f: &Format, format: PixelFormat) -> Colour {
     if format == PixelFormat::Mjpeg {
-        return JPEG_COLOUR;
+        return Colour::JPEG;
     }
     let matrix = match f.ycbcr_enc {
         raw::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_DEFAULT => match f.colorspace {
@@ -242,6 +227,18 @@ mod tests {
         assert!(copied(&layout, &[&[0; 85]]).is_none(), "a byte is missing");
         let layout = Layout::of(&format(b"YU12", (6, 4), &[16])).unwrap();
         assert_eq!(layout.planes[2], Plane { offset: 64 + 16, stride: 8 });
+    }
+
+    #[test]
+    fn chroma_of_an_odd_width_has_the_lumas_stride_or_half_of_it() {
+        let nv12 = Layout::of(&format(b"NV12", (5, 4), &[16])).unwrap();
+        assert_eq!(nv12.planes[..2], [Plane { offset: 0, stride: 16 }, Plane { offset: 64, stride: 16 }]);
+        let yu12 = Layout::of(&format(b"YU12", (5, 4), &[16])).unwrap();
+        assert_eq!(yu12.planes[1..], [Plane { offset: 64, stride: 8 }, Plane { offset: 80, stride: 8 }]);
+        for fourcc in [b"NV12", b"NV21", b"YU12"] {
+            let tight = Layout::of(&format(fourcc, (5, 3), &[5])).unwrap();
+            assert_eq!(tight.planes, packed_planes(tight.format, tight.size).0, "{fourcc:?}");
+        }
     }
 
     #[test]
