@@ -256,10 +256,6 @@ fn broken_jpeg_frames_are_told_apart() {
     let mut stray = whole.clone();
     stray.splice(whole.len() - 2..whole.len() - 2, [0x12]);
     assert!(kind_of(&stray).is_ok(), "some webcams leave a stray byte before the end marker");
-    stray.splice(whole.len() - 2..whole.len() - 2, [0x34, 0x56]);
-    assert_eq!(
-        kind_of(&stray).unwrap_err(),
-        ErrorKind::Corrupt,
-        "three of them are the rest of a garbled scan"
-    );
+    stray.splice(whole.len() - 2..whole.len() - 2, [0x34; 30]);
+    assert_eq!(kind_of(&stray).unwrap_err(), ErrorKind::Corrupt, "many are the rest of a garbled scan");
 }
