@@ -66,13 +66,18 @@ fn labels_stay_in_the_picture_and_do_not_cover_each_other() {
     draw(&mut frame, &marks).unwrap();
     encode::save(&frame, &output("corners.png")).unwrap();
     for m in &marks {
-        let count = frame.data.chunks(3).filter(|p| *p == m.colour).count();
+        let count = pixels_of(&frame, m.colour);
         assert!(count > 900, "the plate of {} shows only {count} pixels", m.text);
     }
 }
 
+/// How many pixels of a picture have exactly that colour.
+fn pixels_of(frame: &Frame, colour: [u8; 3]) -> usize {
+    frame.data.chunks(3).filter(|p| *p == colour).count()
+}
+
 #[test]
-fn pictures_to_look_at() {
+fn pictures_to_look_at_show_each_mark_in_its_colour_at_every_size() {
     let horses = demo("horses.jpg");
     let (w, h) = (horses.size.width as f32, horses.size.height as f32);
     let marks = |w: f32, h: f32| {
@@ -85,13 +90,22 @@ fn pictures_to_look_at() {
     };
     let mut frame = horses.clone();
     draw(&mut frame, &marks(w, h)).unwrap();
+    for mark in marks(w, h) {
+        let (before, after) = (pixels_of(&horses, mark.colour), pixels_of(&frame, mark.colour));
+        assert!(after > before + 1000, "{}: {before} pixels before, {after} after", mark.text);
+    }
     encode::save(&frame, &output("horses.jpg")).unwrap();
     for (name, side) in [("horses-160.png", 160), ("horses-320.png", 320)] {
         let mut tensor = vigie::vision::Tensor::new(Size::new(side, side));
         vigie::vision::Preprocessor::new(tensor.size).prepare(&horses, &mut tensor).unwrap();
         let mut frame = plain(tensor.size, 0);
         frame.data = tensor.data;
+        let before = frame.clone();
         draw(&mut frame, &marks(side as f32, side as f32)).unwrap();
+        for mark in marks(side as f32, side as f32) {
+            let (old, new) = (pixels_of(&before, mark.colour), pixels_of(&frame, mark.colour));
+            assert!(new > old + 100, "{name}, {}: {old} pixels before, {new} after", mark.text);
+        }
         encode::save(&frame, &output(name)).unwrap();
     }
     let mut crowd = demo("musicians.jpg");
@@ -104,6 +118,9 @@ fn pictures_to_look_at() {
         })
         .collect();
     draw(&mut crowd, &all).unwrap();
+    for mark in &all {
+        assert!(pixels_of(&crowd, mark.colour) > 500, "{} shows too little of its colour", mark.text);
+    }
     encode::save(&crowd, &output("classes.png")).unwrap();
     let again = picture::load(&output("classes.png")).unwrap();
     assert_eq!(again.data, crowd.data);
