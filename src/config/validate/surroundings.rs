@@ -1,7 +1,7 @@
 //! What a configuration takes from the machine around it: the host's name, the folders of models and of credentials.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::read::TopicPart;
 
