@@ -241,8 +241,15 @@ fn if_free(node: &Node, file: &File, c: &Capability, holders: &[Holder]) -> Resu
 /// The error of a device that somebody else captures from.
 pub(super) fn busy(node: &Node, holders: &[Holder]) -> Error {
     let what = format!("{} is in use, {}", node.path.display(), super::holder::words(holders));
+    let way = match holders {
+        [] => format!(
+            "`sudo fuser -v {}` names the other one, on the host if this is a container",
+            node.path.display()
+        ),
+        _ => "stop the other one".to_owned(),
+    };
     Error::new(ErrorKind::Busy, what)
-        .with_hint("a V4L2 camera serves one program at a time: stop the other one")
+        .with_hint(format!("a V4L2 camera serves one program at a time: {way}"))
 }
 
 #[cfg(test)]
@@ -288,6 +295,17 @@ mod tests {
         }
         let (kind, _) = words("old", raw::V4L2_CAP_VIDEO_CAPTURE).unwrap_err();
         assert_eq!(kind, ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn who_has_it_is_named_or_how_to_find_out() {
+        let motion = Holder { pid: 7, name: "motion".into() };
+        let seen = busy(&node(), &[motion]);
+        assert_eq!(seen.to_string(), "/dev/video3 is in use, held by motion (pid 7)");
+        assert!(seen.hint().unwrap().ends_with("stop the other one"));
+        let unseen = busy(&node(), &[]);
+        assert_eq!(unseen.kind(), ErrorKind::Busy);
+        assert!(unseen.hint().unwrap().contains("`sudo fuser -v /dev/video3`"), "{unseen}");
     }
 
     #[test]
