@@ -1,5 +1,6 @@
-//! Captures frames from one source and says in one line of JSON how it went; the virtual machine's tests use it, and so
-//! may anybody who wonders what a camera really delivers.
+//! The rig of the virtual board's tests (`tests/vm/guest/capture-faults.sh`): captures frames from one source, waits for
+//! the fault that the test provokes, and says in one line of JSON how it went. For how to use the library, see
+//! `camera_to_tensor.rs`.
 //!
 //! ```text
 //! cargo run --example grab -- --device /dev/video0 --frames 30 [--format YUYV] [--size 640x480] [--fps 15]

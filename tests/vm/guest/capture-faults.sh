@@ -31,8 +31,8 @@ check() {
 # number NAME: a number of $json.
 number() { echo "$json" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
 
-# capture ARGUMENTS…: its line of JSON in $json.
-capture() { json=$("$GRAB" "$@" 2>"$WORK/log"); }
+# capture ARGUMENTS…: its line of JSON in $json, what it complained of in $WORK/log.
+capture() { json=$(RUST_LOG=warn "$GRAB" "$@" 2>"$WORK/log"); }
 
 # during SECONDS COMMAND -- ARGUMENTS…: captures, and runs the command meanwhile.
 during() {
@@ -104,10 +104,12 @@ control percentage_of_dropped_buffers=100
 during 5 'control percentage_of_dropped_buffers=0' -- --device $CAM --frames 30 --stall 1 --until-reopened 1
 check "silence: a stall, reopened, then well" '"done":true' '"stalled"' '"states":\[.*"stalled".*"online"\]'
 
-for c in reqbufs streamon; do
-  control inject_vidioc_${c}_error=1
+for c in "reqbufs allocate buffers" "streamon start streaming"; do
+  control "inject_vidioc_${c%% *}_error=1"
   capture --device $CAM --frames 5
-  check "a failing $c: tried again" '"done":true' '"kinds":\["io"\]' "cannot|^"
+  json="$json $(cat "$WORK/log")"
+  check "a failing ${c%% *}: said, and tried again" '"done":true' '"kinds":\["io"\]' '"state":"online"' \
+    "cannot ${c#* } on $CAM: .*; next try in [0-9]"
 done
 
 during 2 'echo vivid.0 >$DRIVER/unbind; sleep 4; echo vivid.0 >$DRIVER/bind' -- --device $CAM --frames 80 --until-reopened 1 --seconds 60
