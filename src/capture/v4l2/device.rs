@@ -60,33 +60,6 @@ impl Device {
         let other_size = None;
         Ok(Device { ring, layout, negotiated, path, stall_after, clock, truncated, unreadable, other_size })
     }
-
-    /// Copies a taken buffer into `frame`, if it is whole and what was agreed on.
-    fn copy(&self, taken: &Taken, frame: &mut Frame) -> Result<(), Defect> {
-        if !self.layout.copy(&self.ring.planes(taken), frame) {
-            return Err(Defect::Truncated);
-        }
-        if self.layout.format == PixelFormat::Mjpeg {
-            let extent = jpeg::measure(&frame.data)?.agreed(self.layout.size)?;
-            frame.data.truncate(extent.len);
-        }
-        let now = self.clock.now();
-        // A stamp from the future or from long ago is a driver's mistake.
-        let stamp =
-            taken.stamp().filter(|&s| s <= now.monotonic && now.monotonic - s < Duration::from_secs(10));
-        frame.captured = stamp.map_or(now, |stamp| now.at(stamp));
-        frame.sequence = taken.sequence;
-        Ok(())
-    }
-
-    fn failed(&self, e: io::Error) -> Error {
-        match e.raw_os_error() {
-            Some(libc::ENODEV | libc::ENXIO) => {
-                Error::new(ErrorKind::Lost, format!("{} went away", self.path))
-            }
-            _ => Error::io(format!("cannot take a frame from {}", self.path), e),
-        }
-    }
 }
 
 impl Source for Device {
@@ -94,9 +67,10 @@ impl Source for Device {
         let deadline = Instant::now() + wait;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Some(taken) = self.ring.newest(left).map_err(|e| self.failed(e))? else { return Ok(false) };
-            let copied = self.copy(&taken, frame);
-            self.ring.give_back(taken).map_err(|e| self.failed(e))?;
+            let taken = self.ring.newest(left).map_err(|e| failed(&self.path, e))?;
+            let Some(taken) = taken else { return Ok(false) };
+            let copied = copy(&taken, &self.layout, self.clock.as_ref(), frame);
+            taken.give_back().map_err(|e| failed(&self.path, e))?;
             match copied {
                 Ok(()) => return Ok(true),
                 Err(Defect::Truncated) => self.truncated += 1,
@@ -138,6 +112,30 @@ impl Source for Device {
             format!("its JPEGs are {size} though {agreed} was agreed on: choose another `size` or `format`")
         };
         self.ring.trouble().map(str::to_owned).or_else(|| self.other_size.map(other_size))
+    }
+}
+
+/// Copies a taken buffer into `frame`; `false`: it is not whole.
+fn copy(taken: &Taken<'_>, layout: &Layout, clock: &dyn Clock, frame: &mut Frame) -> Result<(), Defect> {
+    if !layout.copy(&taken.planes(), frame) {
+        return Err(Defect::Truncated);
+    }
+    if layout.format == PixelFormat::Mjpeg {
+        let extent = jpeg::measure(&frame.data)?.agreed(layout.size)?;
+        frame.data.truncate(extent.len);
+    }
+    let now = clock.now();
+    // A stamp from the future or from long ago is a driver's mistake.
+    let stamp = taken.stamp().filter(|&s| s <= now.monotonic && now.monotonic - s < Duration::from_secs(10));
+    frame.captured = stamp.map_or(now, |stamp| now.at(stamp));
+    frame.sequence = taken.sequence;
+    Ok(())
+}
+
+fn failed(path: &str, e: io::Error) -> Error {
+    match e.raw_os_error() {
+        Some(libc::ENODEV | libc::ENXIO) => Error::new(ErrorKind::Lost, format!("{path} went away")),
+        _ => Error::io(format!("cannot take a frame from {path}"), e),
     }
 }
 

@@ -1,10 +1,12 @@
 //! V4L2 devices: found by name or by what they are, negotiated with, and streamed from.
 //!
-//! All ioctls and mapped memory are in `sys.rs`; everything above it is safe code. The crate `v4l` gives the interface's
-//! structures and its ioctl layer.
+//! `ioctl.rs` binds request codes to their structures, `sys.rs` has the calls and the mapped memory, `ring.rs` sees to it
+//! that a buffer is read only while the driver doesn't own it; everything above these is safe code. The crate `v4l` gives
+//! the interface's structures and its ioctl layer.
 
 mod device;
 mod holder;
+mod ioctl;
 mod layout;
 mod nodes;
 mod probe;

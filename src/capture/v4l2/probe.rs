@@ -248,8 +248,7 @@ pub(super) fn busy(node: &Node, holders: &[Holder]) -> Error {
         ),
         _ => "stop the other one".to_owned(),
     };
-    Error::new(ErrorKind::Busy, what)
-        .with_hint(format!("a V4L2 camera serves one program at a time: {way}"))
+    Error::new(ErrorKind::Busy, what).with_hint(format!("a V4L2 camera serves one program at a time: {way}"))
 }
 
 #[cfg(test)]

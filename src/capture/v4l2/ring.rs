@@ -2,6 +2,10 @@
 //!
 //! The crate `v4l` has a stream of its own, but it gives a buffer back twice after a timeout, hands out the whole buffer
 //! instead of the bytes that were filled, looks at no error flag, and panics when a device is gone as it is closed.
+//!
+//! Who owns a buffer is decided here: a [`Taken`] is ours, everything else may be the driver's at any time.
+
+#![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io;
@@ -35,19 +39,44 @@ pub(super) struct Ring {
     losses: Losses,
 }
 
-/// A filled buffer in our hands; [`Ring::give_back`] returns it.
-#[derive(Debug)]
-pub(super) struct Taken {
+/// A filled buffer in our hands; [`Taken::give_back`] returns it.
+///
+/// It holds the ring, so that no other is taken meanwhile, and its bytes borrow from it, so that they are gone when it
+/// is given back.
+#[must_use = "the driver runs out of buffers that are not given back"]
+pub(super) struct Taken<'r> {
+    ring: &'r Ring,
     filled: Filled,
     /// The driver's number, without its wrap-around.
     pub(super) sequence: u64,
 }
 
-impl Taken {
+impl Taken<'_> {
     /// The driver's time stamp, if it is one of the monotonic clock.
     pub(super) fn stamp(&self) -> Option<Duration> {
         let clock = self.filled.flags & v4l::v4l_sys::V4L2_BUF_FLAG_TIMESTAMP_MASK;
         (clock == v4l::v4l_sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC).then_some(self.filled.stamp)
+    }
+
+    /// The filled bytes, memory plane by memory plane.
+    pub(super) fn planes(&self) -> [&[u8]; MOST_PLANES] {
+        let mut planes = [&[][..]; MOST_PLANES];
+        let mappings = &self.ring.buffers[self.filled.index as usize];
+        for ((plane, mapping), part) in planes.iter_mut().zip(mappings).zip(self.filled.parts) {
+            // SAFETY: the driver has handed the buffer out, and gets it back only from `give_back`, which consumes the
+            // value that the slice borrows from.
+            let bytes = unsafe { mapping.bytes() };
+            let end = (part.len as usize).min(bytes.len());
+            *plane = bytes.get(part.offset as usize..end).unwrap_or_default();
+        }
+        planes
+    }
+
+    /// Gives the buffer back to the driver.
+    pub(super) fn give_back(self) -> io::Result<()> {
+        // SAFETY: slices of the buffer borrow from this value, which ends here; there is no other of its kind, because
+        // each is made of a ring that is borrowed mutably.
+        unsafe { sys::queue(self.ring.fd(), self.ring.kind, self.filled.index) }
     }
 }
 
@@ -72,7 +101,8 @@ impl Ring {
             ring.buffers.push(buffer);
         }
         for index in 0..count {
-            sys::queue(ring.fd(), kind, index).map_err(|e| (Step::Buffers, e))?;
+            // SAFETY: nothing has been taken out of the new ring yet, so nobody reads.
+            unsafe { sys::queue(ring.fd(), kind, index) }.map_err(|e| (Step::Buffers, e))?;
         }
         sys::stream(ring.fd(), kind, true).map_err(|e| (Step::Start, e))?;
         Ok(ring)
@@ -90,13 +120,13 @@ impl Ring {
     /// Waits for the newest good frame; `None`: none came within `wait`.
     ///
     /// All that the driver has ready is taken out; older and broken ones go straight back.
-    pub(super) fn newest(&mut self, wait: Duration) -> io::Result<Option<Taken>> {
+    pub(super) fn newest(&mut self, wait: Duration) -> io::Result<Option<Taken<'_>>> {
         let deadline = Instant::now() + wait;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let ready = self.wait_readable(left)?;
-            if let Some(taken) = self.drain()? {
-                return Ok(Some(taken));
+            if let Some((filled, sequence)) = self.drain()? {
+                return Ok(Some(Taken { ring: self, filled, sequence }));
             }
             if ready.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
                 // The driver signals trouble, but taking a buffer names none: waiting on would be a spin.
@@ -119,9 +149,9 @@ impl Ring {
         }
     }
 
-    /// Takes out all that is ready and keeps the newest good one.
-    fn drain(&mut self) -> io::Result<Option<Taken>> {
-        let mut newest: Option<Taken> = None;
+    /// Takes out all that is ready and keeps the newest good one, with its number.
+    fn drain(&mut self) -> io::Result<Option<(Filled, u64)>> {
+        let mut newest: Option<(Filled, u64)> = None;
         // No more than the ring holds: a driver that fills faster than this runs must not keep us here.
         for _ in 0..self.buffers.len() {
             let filled = match sys::dequeue(self.fd(), self.kind) {
@@ -136,33 +166,21 @@ impl Ring {
             }
             let (sequence, lost) = self.numbering.next(filled.sequence);
             self.losses.gaps += lost;
-            let taken = Taken { filled, sequence };
             if filled.flags & v4l::v4l_sys::V4L2_BUF_FLAG_ERROR != 0 {
                 self.losses.flagged += 1;
-                self.give_back(taken)?;
-            } else if let Some(older) = newest.replace(taken) {
+                self.put_back(filled)?;
+            } else if let Some((older, _)) = newest.replace((filled, sequence)) {
                 self.losses.stale += 1;
-                self.give_back(older)?;
+                self.put_back(older)?;
             }
         }
         Ok(newest)
     }
 
-    /// The filled bytes of a buffer, memory plane by memory plane.
-    pub(super) fn planes<'a>(&'a self, taken: &Taken) -> [&'a [u8]; MOST_PLANES] {
-        let mut planes = [&[][..]; MOST_PLANES];
-        let mappings = &self.buffers[taken.filled.index as usize];
-        for ((plane, mapping), part) in planes.iter_mut().zip(mappings).zip(taken.filled.parts) {
-            let bytes = mapping.bytes();
-            let end = (part.len as usize).min(bytes.len());
-            *plane = bytes.get(part.offset as usize..end).unwrap_or_default();
-        }
-        planes
-    }
-
-    /// Gives a buffer back to the driver.
-    pub(super) fn give_back(&self, taken: Taken) -> io::Result<()> {
-        sys::queue(self.fd(), self.kind, taken.filled.index)
+    /// Gives a buffer back that nobody has looked into.
+    fn put_back(&mut self, filled: Filled) -> io::Result<()> {
+        // SAFETY: slices of buffers borrow from a `Taken`, which borrows the ring; it is borrowed mutably here.
+        unsafe { sys::queue(self.fd(), self.kind, filled.index) }
     }
 
     /// What the driver says is wrong with its input.

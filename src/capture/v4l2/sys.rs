@@ -1,5 +1,5 @@
-//! The ioctls that capturing needs, as safe functions on an open device; the request codes and structures are those of
-//! the crate `v4l`.
+//! The ioctls that capturing needs, as functions on an open device, and a driver's memory; the request codes and
+//! structures are those of the crate `v4l`.
 //!
 //! The crate's own device type is not used: it panics on names that are not UTF-8 and when closing fails.
 
@@ -16,59 +16,10 @@ use v4l::FourCC;
 use v4l::frameinterval::{FrameInterval, FrameIntervalEnum};
 use v4l::framesize::{FrameSize, FrameSizeEnum};
 use v4l::v4l_sys as raw;
-use v4l::v4l2::vidioc::{self, _IOC_TYPE as Code};
 
+use super::ioctl::{self, Ioctl, Plain};
 use crate::capture::negotiate::{Rates, Sizes};
 use crate::geometry::Size;
-
-/// A structure of the V4L2 interface: plain numbers, for which all bits zero is a value.
-///
-/// # Safety
-/// Implemented for `repr(C)` types of integers, arrays and unions of them, and null-able pointers only.
-pub(super) unsafe trait Plain: Sized {
-    fn zeroed() -> Self {
-        // SAFETY: the implementor promises that all bits zero is a value of it.
-        unsafe { std::mem::zeroed() }
-    }
-}
-
-// SAFETY: `repr(C)` structures of `linux/videodev2.h`; their only pointers may be null.
-unsafe impl Plain for raw::v4l2_capability {}
-// SAFETY: as above.
-unsafe impl Plain for raw::v4l2_fmtdesc {}
-// SAFETY: as above.
-unsafe impl Plain for raw::v4l2_format {}
-// SAFETY: as above.
-unsafe impl Plain for raw::v4l2_frmsizeenum {}
-// SAFETY: as above.
-unsafe impl Plain for raw::v4l2_frmivalenum {}
-// SAFETY: as above.
-unsafe impl Plain for raw::v4l2_streamparm {}
-// SAFETY: as above.
-unsafe impl Plain for raw::v4l2_requestbuffers {}
-// SAFETY: as above.
-unsafe impl Plain for raw::v4l2_buffer {}
-// SAFETY: as above.
-unsafe impl Plain for raw::v4l2_plane {}
-// SAFETY: as above.
-unsafe impl Plain for raw::v4l2_input {}
-// SAFETY: a plain integer.
-unsafe impl Plain for std::os::raw::c_int {}
-
-/// An ioctl whose argument is a plain structure, begun anew when a signal interrupts it.
-///
-/// The structures that hold pointers, `v4l2_buffer` with planes, go through [`with_planes`] instead.
-fn ioctl<T: Plain>(fd: BorrowedFd<'_>, code: Code, argument: &mut T) -> io::Result<()> {
-    loop {
-        // SAFETY: `fd` is open; `argument` is writable, and of the structure that the code's own size field is made of
-        // (each caller below pairs them); pointers in it are null or were set by `with_planes`.
-        let done = unsafe { v4l::v4l2::ioctl(fd.as_raw_fd(), code, std::ptr::from_mut(argument).cast()) };
-        match done {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
-}
 
 /// Opens a device node without blocking; the file closes itself.
 pub(super) fn open(path: &Path) -> io::Result<File> {
@@ -107,7 +58,7 @@ pub(super) struct Capability {
 /// Asks a device what it is.
 pub(super) fn capability(fd: BorrowedFd<'_>) -> io::Result<Capability> {
     let mut c = raw::v4l2_capability::zeroed();
-    ioctl(fd, vidioc::VIDIOC_QUERYCAP, &mut c)?;
+    ioctl::QUERYCAP.call(fd, &mut c)?;
     let caps = if c.capabilities & raw::V4L2_CAP_DEVICE_CAPS != 0 { c.device_caps } else { c.capabilities };
     Ok(Capability { driver: text(&c.driver), card: text(&c.card), bus: text(&c.bus_info), caps })
 }
@@ -127,7 +78,7 @@ pub(super) fn formats(fd: BorrowedFd<'_>, kind: Kind) -> Vec<(FourCC, String)> {
     let entry = |index| {
         let mut f = raw::v4l2_fmtdesc::zeroed();
         (f.index, f.type_) = (index, kind.buf_type());
-        ioctl(fd, vidioc::VIDIOC_ENUM_FMT, &mut f).ok()?;
+        ioctl::ENUM_FMT.call(fd, &mut f).ok()?;
         Some((FourCC::from(f.pixelformat), text(&f.description)))
     };
     (0..MOST_ENTRIES).map_while(entry).collect()
@@ -138,7 +89,7 @@ pub(super) fn sizes(fd: BorrowedFd<'_>, format: FourCC) -> Vec<Sizes> {
     let entry = |index| {
         let mut s = raw::v4l2_frmsizeenum::zeroed();
         (s.index, s.pixel_format) = (index, format.into());
-        ioctl(fd, vidioc::VIDIOC_ENUM_FRAMESIZES, &mut s).ok()?;
+        ioctl::ENUM_FRAMESIZES.call(fd, &mut s).ok()?;
         Some(match FrameSize::try_from(s).ok()?.size {
             FrameSizeEnum::Discrete(d) => Sizes::One(Size::new(d.width, d.height)),
             FrameSizeEnum::Stepwise(s) => Sizes::Range {
@@ -159,7 +110,7 @@ pub(super) fn rates(fd: BorrowedFd<'_>, format: FourCC, size: Size) -> Rates {
     for index in 0..MOST_ENTRIES {
         let mut i = raw::v4l2_frmivalenum::zeroed();
         (i.index, i.pixel_format, i.width, i.height) = (index, format.into(), size.width, size.height);
-        if ioctl(fd, vidioc::VIDIOC_ENUM_FRAMEINTERVALS, &mut i).is_err() {
+        if ioctl::ENUM_FRAMEINTERVALS.call(fd, &mut i).is_err() {
             break;
         }
         match FrameInterval::try_from(i).map(|i| i.interval) {
@@ -189,7 +140,8 @@ pub(super) struct Format {
 pub(super) fn format(fd: BorrowedFd<'_>, kind: Kind) -> io::Result<Format> {
     let mut f = raw::v4l2_format::zeroed();
     f.type_ = kind.buf_type();
-    ioctl(fd, vidioc::VIDIOC_G_FMT, &mut f)?;
+    // SAFETY: the type is one of the capturing families, whose arms of the union are made of integers.
+    unsafe { ioctl::G_FMT.call_with_pointers(fd, &mut f)? };
     Ok(described(&f, kind))
 }
 
@@ -212,7 +164,8 @@ pub(super) fn set_format(fd: BorrowedFd<'_>, kind: Kind, fourcc: FourCC, size: S
             f.fmt.pix_mp = pix;
         }
     }
-    ioctl(fd, vidioc::VIDIOC_S_FMT, &mut f)?;
+    // SAFETY: the type is one of the capturing families, whose arms of the union are made of integers.
+    unsafe { ioctl::S_FMT.call_with_pointers(fd, &mut f)? };
     Ok(described(&f, kind))
 }
 
@@ -273,7 +226,7 @@ fn described(f: &raw::v4l2_format, kind: Kind) -> Format {
 pub(super) fn rate(fd: BorrowedFd<'_>, kind: Kind) -> Option<f32> {
     let mut p = raw::v4l2_streamparm::zeroed();
     p.type_ = kind.buf_type();
-    ioctl(fd, vidioc::VIDIOC_G_PARM, &mut p).ok()?;
+    ioctl::G_PARM.call(fd, &mut p).ok()?;
     interval_of(&p)
 }
 
@@ -284,7 +237,7 @@ pub(super) fn set_rate(fd: BorrowedFd<'_>, kind: Kind, fps: f32) -> io::Result<O
     let (numerator, denominator) = fraction(fps);
     p.parm.capture =
         raw::v4l2_captureparm { timeperframe: raw::v4l2_fract { numerator, denominator }, ..capture_arm(&p) };
-    ioctl(fd, vidioc::VIDIOC_S_PARM, &mut p)?;
+    ioctl::S_PARM.call(fd, &mut p)?;
     Ok(interval_of(&p))
 }
 
@@ -315,10 +268,10 @@ fn fraction(fps: f32) -> (u32, u32) {
 /// Why the chosen input gives no picture, if the driver says so (no signal, no power).
 pub(super) fn input_trouble(fd: BorrowedFd<'_>) -> Option<&'static str> {
     let mut index: std::os::raw::c_int = 0;
-    ioctl(fd, vidioc::VIDIOC_G_INPUT, &mut index).ok()?;
+    ioctl::G_INPUT.call(fd, &mut index).ok()?;
     let mut input = raw::v4l2_input::zeroed();
     input.index = u32::try_from(index).ok()?;
-    ioctl(fd, vidioc::VIDIOC_ENUMINPUT, &mut input).ok()?;
+    ioctl::ENUMINPUT.call(fd, &mut input).ok()?;
     let status = input.status;
     [
         (raw::V4L2_IN_ST_NO_POWER, "its input has no power"),
@@ -333,14 +286,15 @@ pub(super) fn input_trouble(fd: BorrowedFd<'_>) -> Option<&'static str> {
 pub(super) fn request_buffers(fd: BorrowedFd<'_>, kind: Kind, count: u32) -> io::Result<u32> {
     let mut r = raw::v4l2_requestbuffers::zeroed();
     (r.count, r.type_, r.memory) = (count, kind.buf_type(), raw::v4l2_memory_V4L2_MEMORY_MMAP);
-    ioctl(fd, vidioc::VIDIOC_REQBUFS, &mut r)?;
+    ioctl::REQBUFS.call(fd, &mut r)?;
     Ok(r.count)
 }
 
 /// Starts or stops streaming.
 pub(super) fn stream(fd: BorrowedFd<'_>, kind: Kind, on: bool) -> io::Result<()> {
     let mut buf_type = kind.buf_type() as std::os::raw::c_int;
-    ioctl(fd, if on { vidioc::VIDIOC_STREAMON } else { vidioc::VIDIOC_STREAMOFF }, &mut buf_type)
+    let request = if on { ioctl::STREAMON } else { ioctl::STREAMOFF };
+    request.call(fd, &mut buf_type)
 }
 
 /// As many memory planes as V4L2 allows.
@@ -367,9 +321,12 @@ pub(super) struct Filled {
 }
 
 /// An ioctl on a `v4l2_buffer`, with room for its planes where the family has them.
-fn with_planes(
+///
+/// # Safety
+/// If `request` hands the buffer to the driver, nobody may be reading it.
+unsafe fn with_planes(
     fd: BorrowedFd<'_>,
-    code: Code,
+    request: &Ioctl<raw::v4l2_buffer>,
     kind: Kind,
     index: u32,
 ) -> io::Result<(raw::v4l2_buffer, [raw::v4l2_plane; MOST_PLANES])> {
@@ -377,16 +334,18 @@ fn with_planes(
     let mut b = raw::v4l2_buffer::zeroed();
     (b.index, b.type_, b.memory) = (index, kind.buf_type(), raw::v4l2_memory_V4L2_MEMORY_MMAP);
     if kind == Kind::Multi {
-        // The pointer and its length describe `planes`, which lives until the ioctl has returned.
         (b.m.planes, b.length) = (planes.as_mut_ptr(), MOST_PLANES as u32);
     }
-    ioctl(fd, code, &mut b)?;
+    // SAFETY: the only pointer and its length describe `planes`, which lives until the ioctl has returned; what is read
+    // meanwhile, the caller vouches for.
+    unsafe { request.call_with_pointers(fd, &mut b)? };
     Ok((b, planes))
 }
 
 /// Where a buffer's memory is to be mapped from, a [`Part`] a memory plane.
 pub(super) fn query_buffer(fd: BorrowedFd<'_>, kind: Kind, index: u32) -> io::Result<Vec<Part>> {
-    let (b, planes) = with_planes(fd, vidioc::VIDIOC_QUERYBUF, kind, index)?;
+    // SAFETY: to ask about a buffer hands over none.
+    let (b, planes) = unsafe { with_planes(fd, &ioctl::QUERYBUF, kind, index)? };
     Ok(match kind {
         // SAFETY: for memory-mapped buffers of this family the driver has written the union's `offset`.
         Kind::Single => vec![Part { offset: unsafe { b.m.offset }, len: b.length }],
@@ -400,14 +359,19 @@ pub(super) fn query_buffer(fd: BorrowedFd<'_>, kind: Kind, index: u32) -> io::Re
     })
 }
 
-/// Gives a buffer to the driver.
-pub(super) fn queue(fd: BorrowedFd<'_>, kind: Kind, index: u32) -> io::Result<()> {
-    with_planes(fd, vidioc::VIDIOC_QBUF, kind, index).map(|_| ())
+/// Gives a buffer to the driver, which writes into it from now on.
+///
+/// # Safety
+/// No slice of [`Mapping::bytes`] of that buffer may live.
+pub(super) unsafe fn queue(fd: BorrowedFd<'_>, kind: Kind, index: u32) -> io::Result<()> {
+    // SAFETY: the caller vouches for it that nobody reads the buffer.
+    unsafe { with_planes(fd, &ioctl::QBUF, kind, index).map(|_| ()) }
 }
 
 /// Takes a filled buffer from the driver; `None`: there is none yet.
 pub(super) fn dequeue(fd: BorrowedFd<'_>, kind: Kind) -> io::Result<Option<Filled>> {
-    let (b, planes) = match with_planes(fd, vidioc::VIDIOC_DQBUF, kind, 0) {
+    // SAFETY: to take a buffer hands over none.
+    let (b, planes) = match unsafe { with_planes(fd, &ioctl::DQBUF, kind, 0) } {
         Ok(taken) => taken,
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
         Err(e) => return Err(e),
@@ -459,10 +423,13 @@ impl Mapping {
         Ok(Mapping { at, len })
     }
 
-    /// The bytes. To be called only while the driver doesn't own the buffer, so that they stand still.
-    pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: `at` and `len` are a live mapping, readable, and unmapped only when `self` is dropped. The ring reads
-        // a buffer only between taking it from the driver and giving it back, so nothing writes to it meanwhile.
+    /// The bytes.
+    ///
+    /// # Safety
+    /// The driver must not own the buffer as long as the slice lives: it would write under a reader's eyes.
+    pub(super) unsafe fn bytes(&self) -> &[u8] {
+        // SAFETY: `at` and `len` are a live mapping, readable, and unmapped only when `self` is dropped; that nothing
+        // writes to it meanwhile, the caller vouches for.
         unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.len) }
     }
 }
