@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use super::nodes::Roots;
 use super::probe::{judge, listings, offers};
 use super::resolve::{Opened, refused, resolve};
 use super::ring::{Ring, Step, Taken};
-use super::sys;
+use super::{sys, unfinished};
 use crate::capture::jpeg::{self, Defect};
 use crate::capture::negotiate::{Choice, Offer, choose};
 use crate::capture::{Counters, DeviceMatcher, Error, ErrorKind, Negotiated, Request, Source};
@@ -111,11 +112,12 @@ impl Source for Device {
             let agreed = self.layout.size;
             format!("its JPEGs are {size} though {agreed} was agreed on: choose another `size` or `format`")
         };
-        self.ring.trouble().map(str::to_owned).or_else(|| self.other_size.map(other_size))
+        let silence = self.ring.input().and_then(|input| unfinished::silence(input, Path::new(&self.path)));
+        silence.or_else(|| self.other_size.map(other_size))
     }
 }
 
-/// Copies a taken buffer into `frame`; `false`: it is not whole.
+/// Copies a taken buffer into `frame`, if it is whole and what was agreed on.
 fn copy(taken: &Taken<'_>, layout: &Layout, clock: &dyn Clock, frame: &mut Frame) -> Result<(), Defect> {
     if !layout.copy(&taken.planes(), frame) {
         return Err(Defect::Truncated);

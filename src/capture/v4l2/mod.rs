@@ -13,6 +13,7 @@ mod probe;
 mod resolve;
 mod ring;
 mod sys;
+mod unfinished;
 
 pub use device::Device;
 pub use holder::Holder;

@@ -55,6 +55,15 @@ pub(super) fn list(roots: &Roots) -> Vec<Node> {
     nodes.into_iter().map(|(_, node)| node).collect()
 }
 
+/// The names of the system's sub-devices, the chips that a camera port and its pipeline are made of: `imx219 10-0010`.
+pub(super) fn subdevices(roots: &Roots) -> Vec<String> {
+    let class = roots.sys.join("class/video4linux");
+    let mut nodes = names(roots);
+    nodes.retain(|name| name.starts_with("v4l-subdev"));
+    nodes.sort_unstable();
+    nodes.iter().filter_map(|name| read(&class.join(name).join("name"))).collect()
+}
+
 /// What is known of one path, which may be a link.
 pub(super) fn describe(path: &Path, roots: &Roots) -> Node {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -127,6 +136,7 @@ pub(super) mod tests {
         add("video2", &usb.join("1-2:1.0"), "HD Webcam");
         add("video0", &roots.sys.join("devices/platform/isp"), "isp");
         fs::create_dir_all(class.join("v4l-subdev0")).unwrap();
+        fs::write(class.join("v4l-subdev0/name"), "tc358743 11-000f\n").unwrap();
         fs::write(usb.join("idVendor"), "046d\n").unwrap();
         fs::write(usb.join("idProduct"), "0825\n").unwrap();
         fs::write(usb.join("serial"), "A1B2\n").unwrap();
@@ -144,6 +154,12 @@ pub(super) mod tests {
         assert_eq!(nodes[1].usb, Some(Usb { id: (0x046d, 0x0825), serial: Some("A1B2".into()) }));
         assert_eq!(nodes[1].links, [roots.dev.join("v4l/by-id/usb-046d_HD_Webcam_A1B2-video-index0")]);
         assert_eq!(describe(&nodes[1].links[0], &roots), nodes[1]);
+    }
+
+    #[test]
+    fn the_chips_behind_a_camera_port_are_known_by_name() {
+        let (_dir, roots) = system();
+        assert_eq!(subdevices(&roots), ["tc358743 11-000f"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::layout::{is_raw_sensor, meaning};
 use super::nodes::{self, Node, Roots};
 use super::resolve::open_node;
 use super::sys::{self, Capability, Kind};
+use super::unfinished::camera_port;
 use crate::capture::negotiate::{Choice, Offer, Rates, Sizes, choose};
 use crate::capture::{Error, ErrorKind, Request};
 use crate::frame::PixelFormat;
@@ -196,7 +197,7 @@ pub(super) fn judge(node: &Node, c: &Capability, listings: &[Listing]) -> Result
         .iter()
         .any(|l| l.fourcc.as_bytes().try_into().is_ok_and(|repr| is_raw_sensor(FourCC { repr })));
     if raw || unprocessed || c.driver.contains("unicam") {
-        return Err(raw_sensor(node, c));
+        return Err(camera_port(node, c, &nodes::subdevices(&Roots::system())));
     }
     let what = match listings {
         [] => format!("{path} ({}) offers no pixel format", c.card),
@@ -207,22 +208,6 @@ pub(super) fn judge(node: &Node, c: &Capability, listings: &[Listing]) -> Result
     };
     let known: Vec<&str> = PixelFormat::ALL.iter().map(|format| format.name()).collect();
     Err(Error::new(ErrorKind::Unsupported, what).with_hint(format!("it understands {}", known.join(", "))))
-}
-
-/// The camera port of a Raspberry Pi and its like: what comes out of it is no picture yet.
-pub(super) fn raw_sensor(node: &Node, c: &Capability) -> Error {
-    let what = format!(
-        "{} ({}, {}) is a bare camera sensor: its raw mosaic becomes a picture only in the board's camera stack",
-        node.path.display(),
-        c.card,
-        c.driver,
-    );
-    Error::new(ErrorKind::Unsupported, what).with_hint(
-        "use a USB camera, or let libcamera feed a loopback node: \
-         `modprobe v4l2loopback video_nr=10 exclusive_caps=1`, then `gst-launch-1.0 libcamerasrc ! \
-         video/x-raw,format=NV12,width=1280,height=720 ! v4l2sink device=/dev/video10`, \
-         and name /dev/video10 as the device",
-    )
 }
 
 /// Whether nobody else streams from it. Asking for no buffers changes nothing on a device that is free, and fails on one

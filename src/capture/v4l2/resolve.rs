@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::nodes::{self, Node, Roots, Usb};
 use super::probe::{judge, kind_of, listings, sys_capability};
 use super::sys::{self, Capability, Kind};
+use super::unfinished;
 use crate::capture::{DeviceMatcher, Error, ErrorKind};
 
 /// A device that has been found and opened.
@@ -136,11 +138,17 @@ pub(super) fn refused(what: &str, opened: &Opened, e: io::Error) -> Error {
         Some(libc::ENOSPC) => Error::io(format!("cannot {what} on {}", node.path.display()), e).with_hint(
             "the USB bus has no bandwidth left: ask for a smaller size or rate, for MJPG, or plug the camera into another port",
         ),
-        // What a receiver says whose pipeline nobody has set up.
-        Some(libc::EINVAL | libc::EPIPE | libc::ENOLINK)
-            if opened.capability.driver.contains("unicam") || opened.capability.driver.starts_with("rp1-cfe") =>
+        // What an input says whose signal is another than it was told, and a receiver whose pipeline nobody has set up.
+        Some(libc::EINVAL | libc::EPIPE | libc::ENOLINK | libc::ENODATA | libc::ERANGE)
+            if sys::input(opened.file.as_fd()).is_some_and(|input| input.wants_timings) =>
         {
-            super::probe::raw_sensor(node, &opened.capability)
+            unfinished::untimed(what, node, &opened.capability, e)
+        }
+        Some(libc::EINVAL | libc::EPIPE | libc::ENOLINK)
+            if opened.capability.driver.contains("unicam")
+                || opened.capability.driver.starts_with("rp1-cfe") =>
+        {
+            unfinished::camera_port(node, &opened.capability, &nodes::subdevices(&Roots::system()))
         }
         _ => Error::io(format!("cannot {what} on {}", node.path.display()), e),
     }

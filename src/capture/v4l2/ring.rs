@@ -183,9 +183,9 @@ impl Ring {
         unsafe { sys::queue(self.fd(), self.kind, filled.index) }
     }
 
-    /// What the driver says is wrong with its input.
-    pub(super) fn trouble(&self) -> Option<&'static str> {
-        sys::input_trouble(self.fd())
+    /// What the driver says of its input.
+    pub(super) fn input(&self) -> Option<sys::Input> {
+        sys::input(self.fd())
     }
 
     /// What was lost since it started.

@@ -265,21 +265,29 @@ fn fraction(fps: f32) -> (u32, u32) {
     }
 }
 
-/// Why the chosen input gives no picture, if the driver says so (no signal, no power).
-pub(super) fn input_trouble(fd: BorrowedFd<'_>) -> Option<&'static str> {
+/// What the driver says of the chosen input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Input {
+    /// Why it gives no picture, if the driver knows (no signal, no power).
+    pub(super) trouble: Option<&'static str>,
+    /// It must be told the timings of its signal, as HDMI must, and a camera need not.
+    pub(super) wants_timings: bool,
+}
+
+/// Asks about the chosen input; `None`: the driver knows no inputs.
+pub(super) fn input(fd: BorrowedFd<'_>) -> Option<Input> {
     let mut index: std::os::raw::c_int = 0;
     ioctl::G_INPUT.call(fd, &mut index).ok()?;
     let mut input = raw::v4l2_input::zeroed();
     input.index = u32::try_from(index).ok()?;
     ioctl::ENUMINPUT.call(fd, &mut input).ok()?;
-    let status = input.status;
-    [
+    let troubles = [
         (raw::V4L2_IN_ST_NO_POWER, "its input has no power"),
         (raw::V4L2_IN_ST_NO_SIGNAL, "its input has no signal"),
         (raw::V4L2_IN_ST_NO_SYNC, "its input has no sync"),
-    ]
-    .into_iter()
-    .find_map(|(bit, words)| (status & bit != 0).then_some(words))
+    ];
+    let trouble = troubles.into_iter().find_map(|(bit, words)| (input.status & bit != 0).then_some(words));
+    Some(Input { trouble, wants_timings: input.capabilities & raw::V4L2_IN_CAP_DV_TIMINGS != 0 })
 }
 
 /// Allocates that many buffers (0: frees them); gives how many there are.
