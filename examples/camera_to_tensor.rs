@@ -17,7 +17,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => SourceSpec::TestCard { fps: 10.0 },
     };
     let model = Size::new(320, 320);
-    let request = Request { size: None, fps: None, format: None, stall_after: Duration::from_secs(5) };
+    let request = Request {
+        size: None,
+        fps: None,
+        enough_fps: 10.0,
+        format: None,
+        stall_after: Duration::from_secs(5),
+    };
     let mut camera = capture::open(&spec, &request, model, Arc::new(SystemClock))?;
     let mut frame = Frame::packed(PixelFormat::Grey, Size::default(), SystemClock.now());
     let (mut preprocessor, mut tensor) = (Preprocessor::new(model), Tensor::new(model));

@@ -3,8 +3,8 @@
 //! `camera_to_tensor.rs`.
 //!
 //! ```text
-//! cargo run --example grab -- --device /dev/video0 --frames 30 [--format YUYV] [--size 640x480] [--fps 15]
-//!     [--seconds 20] [--stall 2] [--until-reopened N] [--until-kind KIND] [--ready FILE] [--save DIR]
+//! cargo run --example grab -- --device /dev/video0 --frames 30 [--format YUYV] [--size 640x480]
+//!     [--fps 15 | --enough 5] [--seconds 20] [--stall 2] [--until-reopened N] [--until-kind KIND] [--ready FILE] [--save DIR]
 //!     [--card PART] [--bus PART] [--serial S] [--pictures PATH | --clip FILE | --testcard]
 //! ```
 //! `--until-kind` ends it at the first failure of that kind, `--ready` makes a file after five frames, `--save` keeps
@@ -94,7 +94,7 @@ fn options() -> Result<Options, String> {
     let stall_after = Duration::from_secs_f32(number("stall")?.unwrap_or(2.0));
     Ok(Options {
         spec,
-        request: Request { size, fps, format, stall_after },
+        request: Request { size, fps, enough_fps: number("enough")?.unwrap_or(30.0), format, stall_after },
         frames: number("frames")?.unwrap_or(30.0) as u64,
         seconds: number("seconds")?.unwrap_or(30.0) as u64,
         reopened: number("until-reopened")?.unwrap_or(0.0) as u64,

@@ -186,7 +186,13 @@ fn from_frame_to_detections(threads: usize) {
 
 fn taking_a_frame_from_a_camera() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let request = Request { size: None, fps: None, format: None, stall_after: Duration::from_secs(5) };
+    let request = Request {
+        size: None,
+        fps: None,
+        enough_fps: 10.0,
+        format: None,
+        stall_after: Duration::from_secs(5),
+    };
     let card = SourceSpec::TestCard { fps: 100.0 };
     let camera = Camera::spawn("card", card, request, Size::new(320, 320), clock, Arc::new(|| {}));
     let mut frame = Frame::packed(PixelFormat::Grey, Size::default(), SystemClock.now());

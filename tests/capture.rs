@@ -14,7 +14,7 @@ use vigie::geometry::Size;
 const MODEL: Size = Size::new(320, 320);
 
 fn request() -> Request {
-    Request { size: None, fps: None, format: None, stall_after: Duration::from_secs(2) }
+    Request { size: None, fps: None, enough_fps: 10.0, format: None, stall_after: Duration::from_secs(2) }
 }
 
 fn empty() -> Frame {

@@ -101,8 +101,11 @@ impl std::fmt::Display for DeviceMatcher {
 pub struct Request {
     /// The size wanted; `None`: the smallest that is at least as large as the model's input.
     pub size: Option<Size>,
-    /// The rate wanted; `None`: the device's own.
+    /// The rate wanted; `None`: the slowest on offer that is no less than `enough_fps`.
     pub fps: Option<f32>,
+    /// Frames a second that will be looked at, at most: where no rate is asked for, what a device gives beyond it is
+    /// captured only to be thrown away. Above 0.
+    pub enough_fps: f32,
     /// The pixel format to insist on; `None`: the one that is cheapest to turn into a tensor.
     pub format: Option<PixelFormat>,
     /// No frame for so long is a stall, and the device is reopened.

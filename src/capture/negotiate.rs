@@ -56,19 +56,85 @@ pub struct Choice {
     pub fps: Option<f32>,
 }
 
-/// A rate that detection can live with, where none is asked for.
-const ENOUGH_FPS: f32 = 10.0;
+impl std::fmt::Display for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.format, self.size)?;
+        self.fps.map_or(Ok(()), |fps| write!(f, " at {} fps", (fps * 100.0).round() / 100.0))
+    }
+}
 
-/// Which offer serves `request` best; `model` is the detector's input size.
+/// The slowest rate that is asked for unasked: slower saves little, and a picture would be old when it is looked at.
+const SLOWEST_FPS: f32 = 5.0;
+
+/// The best choice, and those to fall back upon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choices {
+    /// What serves best.
+    pub best: Choice,
+    /// What else does what was asked for, the better before the worse.
+    pub others: Vec<Choice>,
+}
+
+/// Which offers serve `request`, and in which order; `model` is the detector's input size.
 ///
 /// # Errors
 /// Nothing is on offer that Vigie understands, or not in the format that `request` insists on.
-pub fn choose(offers: &[Offer], request: &Request, model: Size) -> Result<Choice, Error> {
+pub fn choose(offers: &[Offer], request: &Request, model: Size) -> Result<Choices, Error> {
     let wanted = |offer: &&Offer| request.format.is_none_or(|format| format == offer.format);
-    let ranked = offers.iter().filter(wanted).map(|offer| rank(offer, request, model));
-    match ranked.min_by(|(a, _), (b, _)| a.compare(b)) {
-        Some((_, choice)) => Ok(choice),
-        None => Err(nothing(offers, request)),
+    let mut ranked: Vec<(Rank, Choice)> =
+        offers.iter().filter(wanted).map(|offer| rank(offer, request, model)).collect();
+    ranked.sort_by(|(a, _), (b, _)| a.compare(b));
+    let mut ranked = ranked.into_iter();
+    let Some((first, best)) = ranked.next() else { return Err(nothing(offers, request)) };
+    // A size or a rate that was asked for is not given up.
+    let keeps = |rank: &Rank| {
+        (request.size.is_none() || rank.size == first.size)
+            && (request.fps.is_none() || rank.slow <= first.slow)
+    };
+    let others = ranked.filter(|(rank, _)| keeps(rank)).map(|(_, choice)| choice).collect();
+    Ok(Choices { best, others })
+}
+
+/// A choice is worth a try on a bus that had no room for another if it needs no more than this part of that one's room.
+const LIGHTER: f64 = 0.75;
+
+impl Choices {
+    /// Makes `attempt` with the best; where the bus has no room for it (`ENOSPC`), with the next that needs markedly less.
+    ///
+    /// # Errors
+    /// That of the best, if there is room for none; else the first that is of another kind.
+    pub fn settle<T>(&self, mut attempt: impl FnMut(&Choice) -> Result<T, Error>) -> Result<T, Error> {
+        let full = |e: &Error| e.raw_os_error() == Some(libc::ENOSPC);
+        let refused = match attempt(&self.best) {
+            Err(e) if full(&e) => e,
+            done => return done,
+        };
+        let mut room = LIGHTER * self.best.bandwidth();
+        for choice in &self.others {
+            if choice.bandwidth() > room {
+                continue;
+            }
+            log::info!("{refused}: trying {choice} in place of {}", self.best);
+            match attempt(choice) {
+                Err(e) if full(&e) => room = LIGHTER * choice.bandwidth(),
+                done => return done,
+            }
+        }
+        Err(refused)
+    }
+}
+
+impl Choice {
+    /// About how many bytes a second it puts on a bus; only the order matters.
+    fn bandwidth(&self) -> f64 {
+        let bytes = match self.format {
+            PixelFormat::Grey => 1.0,
+            PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::Yu12 => 1.5,
+            PixelFormat::Yuyv | PixelFormat::Uyvy => 2.0,
+            PixelFormat::Rgb3 | PixelFormat::Bgr3 => 3.0,
+            PixelFormat::Mjpeg => 0.25,
+        };
+        bytes * self.size.area() as f64 * f64::from(self.fps.unwrap_or(30.0))
     }
 }
 
@@ -106,13 +172,17 @@ fn rank(offer: &Offer, request: &Request, model: Size) -> (Rank, Choice) {
     } else {
         0
     };
-    let (fps, reached) = offer.rates.nearest(request.fps);
-    let slow = (request.fps.unwrap_or(ENOUGH_FPS) - reached).max(0.0);
+    let enough = request.fps.unwrap_or(request.enough_fps);
+    let offered = offer.rates.nearest(request.fps.unwrap_or(enough.max(SLOWEST_FPS)));
+    let slow = (enough - offered.unwrap_or(enough)).max(0.0);
     // A tenth of a frame a second is the difference between 30 and 29.97, which nobody means.
     let slow = if slow < 0.1 { 0.0 } else { slow };
     let grey = offer.format == PixelFormat::Grey;
     let cost = cost(offer.format, size, model);
-    (Rank { grey, size: misfit, slow, cost }, Choice { format: offer.format, size, fps })
+    (
+        Rank { grey, size: misfit, slow, cost },
+        Choice { format: offer.format, size, fps: offered.or(request.fps) },
+    )
 }
 
 /// About how many nanoseconds it takes to turn a frame into a tensor of the model's size on a Cortex-A72.
@@ -166,26 +236,20 @@ impl Sizes {
 }
 
 impl Rates {
-    /// What to ask for, and what is reached then: the slowest rate that is fast enough, or else the fastest.
-    fn nearest(&self, wanted: Option<f32>) -> (Option<f32>, f32) {
-        let fastest = match self {
+    /// The slowest rate on offer that is fast enough, or else the fastest; `None`: the driver doesn't say.
+    fn nearest(&self, wanted: f32) -> Option<f32> {
+        let rate = match self {
             // Drivers that name no rates (v4l2loopback, many CSI receivers) give what the sensor gives.
-            Rates::Unknown => return (wanted, wanted.unwrap_or(ENOUGH_FPS)),
-            Rates::List(rates) => rates.iter().copied().fold(0.0, f32::max),
-            Rates::Range(_, max) => *max,
-        };
-        let Some(wanted) = wanted else { return (None, fastest) };
-        let reached = match self {
-            Rates::List(rates) => rates
-                .iter()
-                .copied()
-                .filter(|&rate| rate > wanted - 0.1)
-                .fold(f32::INFINITY, f32::min)
-                .min(fastest),
+            Rates::Unknown => return None,
+            Rates::List(rates) => {
+                let fastest = rates.iter().copied().fold(0.0, f32::max);
+                let enough = rates.iter().copied().filter(|&rate| rate > wanted - 0.1);
+                enough.fold(f32::INFINITY, f32::min).min(fastest)
+            }
             Rates::Range(min, max) => wanted.max(*min).min(*max),
-            Rates::Unknown => wanted,
         };
-        (Some(reached), reached)
+        // A driver's nonsense is no rate.
+        (rate > 0.0).then_some(rate)
     }
 }
 
@@ -217,7 +281,7 @@ mod tests {
     const VGA: Size = Size::new(640, 480);
 
     fn request(size: Option<Size>, fps: Option<f32>) -> Request {
-        Request { size, fps, format: None, stall_after: Duration::from_secs(5) }
+        Request { size, fps, enough_fps: 10.0, format: None, stall_after: Duration::from_secs(5) }
     }
 
     fn offer(format: PixelFormat, size: Size, fps: &[f32]) -> Offer {
@@ -242,13 +306,13 @@ mod tests {
     }
 
     fn chosen(offers: &[Offer], size: Option<Size>, fps: Option<f32>) -> (PixelFormat, Size, Option<f32>) {
-        let choice = choose(offers, &request(size, fps), MODEL).unwrap();
+        let choice = choose(offers, &request(size, fps), MODEL).unwrap().best;
         (choice.format, choice.size, choice.fps)
     }
 
     #[test]
     fn by_itself_the_smallest_raw_size_that_covers_the_model() {
-        assert_eq!(chosen(&webcam(), None, None), (PixelFormat::Yuyv, Size::new(640, 360), None));
+        assert_eq!(chosen(&webcam(), None, None), (PixelFormat::Yuyv, Size::new(640, 360), Some(15.0)));
     }
 
     #[test]
@@ -324,6 +388,72 @@ mod tests {
         let unknown = [Offer { format: PixelFormat::Yuyv, sizes: Sizes::One(VGA), rates: Rates::Unknown }];
         assert_eq!(chosen(&unknown, None, Some(12.0)).2, Some(12.0));
         assert_eq!(chosen(&unknown, None, None).2, None);
+    }
+
+    #[test]
+    fn unasked_no_more_frames_than_are_looked_at() {
+        let with = |rates: Rates, enough_fps| {
+            let offers = [Offer { format: PixelFormat::Yuyv, sizes: Sizes::One(VGA), rates }];
+            let request = Request { enough_fps, ..request(None, None) };
+            choose(&offers, &request, MODEL).unwrap().best.fps
+        };
+        let list = || Rates::List(vec![30.0, 15.0, 10.0, 5.0, 1.0]);
+        assert_eq!(with(list(), 5.0), Some(5.0));
+        assert_eq!(with(list(), 5.5), Some(10.0));
+        assert_eq!(with(list(), 0.1), Some(5.0), "a picture of a second ago is old");
+        assert_eq!(with(list(), 60.0), Some(30.0));
+        assert_eq!(with(Rates::Range(1.0, 90.0), 8.0), Some(8.0));
+        assert_eq!(with(Rates::Range(1.0, 2.0), 8.0), Some(2.0));
+        assert_eq!(with(Rates::Unknown, 5.0), None, "the device keeps its own");
+        assert_eq!(with(Rates::List(vec![0.0]), 5.0), None, "a driver's nonsense");
+        let hd = Request { enough_fps: 5.0, ..request(Some(HD), None) };
+        let best = choose(&webcam(), &hd, MODEL).unwrap().best;
+        assert_eq!(best.to_string(), "YUYV 1280x720 at 5 fps", "raw will do where few frames are looked at");
+    }
+
+    /// What is tried on a bus with room for `room` bytes a second, and how that ends.
+    fn on_a_bus(room: f64, request: &Request) -> (Vec<String>, Result<Choice, Error>) {
+        let mut tried = Vec::new();
+        let settled = choose(&webcam(), request, MODEL).unwrap().settle(|choice| {
+            tried.push(choice.to_string());
+            if choice.bandwidth() <= room {
+                return Ok(*choice);
+            }
+            Err(Error::io(format!("no {choice}"), std::io::Error::from_raw_os_error(libc::ENOSPC)))
+        });
+        (tried, settled)
+    }
+
+    #[test]
+    fn a_bus_without_room_is_asked_for_less() {
+        let (tried, settled) = on_a_bus(1e9, &request(None, None));
+        assert_eq!((tried.len(), settled.unwrap().size), (1, Size::new(640, 360)));
+        let (tried, settled) = on_a_bus(2e6, &request(None, None));
+        assert_eq!(tried, ["YUYV 640x360 at 15 fps", "MJPG 640x480 at 15 fps"]);
+        assert_eq!(settled.unwrap().format, PixelFormat::Mjpeg);
+        let (tried, settled) = on_a_bus(0.0, &request(None, None));
+        let e = settled.unwrap_err();
+        assert_eq!((e.kind(), tried.len()), (ErrorKind::Busy, 3), "{tried:?}");
+        assert!(e.to_string().starts_with("no YUYV 640x360 at 15 fps: "), "the best is what was wanted: {e}");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_not_given_up_for_room() {
+        let (tried, _) = on_a_bus(0.0, &request(Some(VGA), Some(30.0)));
+        assert_eq!(tried, ["YUYV 640x480 at 30 fps", "MJPG 640x480 at 30 fps"]);
+        let mut raw = request(Some(VGA), None);
+        raw.format = Some(PixelFormat::Yuyv);
+        assert_eq!(on_a_bus(0.0, &raw).0, ["YUYV 640x480 at 15 fps"]);
+    }
+
+    #[test]
+    fn another_failure_is_no_reason_to_ask_for_less() {
+        let mut tried = 0;
+        let settled = choose(&webcam(), &request(None, None), MODEL).unwrap().settle(|_| {
+            tried += 1;
+            Err::<(), _>(Error::new(ErrorKind::Io, "broken"))
+        });
+        assert_eq!((tried, settled.unwrap_err().kind()), (1, ErrorKind::Io));
     }
 
     #[test]

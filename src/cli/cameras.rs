@@ -6,8 +6,9 @@ use std::io::IsTerminal as _;
 use serde_json::{Value, json};
 
 use super::{Outcome, output};
-use crate::capture::negotiate::{Choice, Rates, Sizes};
+use crate::capture::negotiate::{Rates, Sizes};
 use crate::capture::v4l2::{Listing, Report, survey};
+use crate::config::defaults;
 use crate::geometry::Size;
 
 /// Lists the video devices, what they offer, and why one can't be used.
@@ -66,8 +67,13 @@ fn to_json(report: &Report) -> Value {
         "reason": verdict.map(ToString::to_string),
         "hint": verdict.and_then(|e| e.hint()),
         "holders": report.holders.iter().map(|h| json!({"pid": h.pid, "name": h.name})).collect::<Vec<_>>(),
-        "choice": report.choice(MODEL).map(|c| {
-            json!({"format": c.format.name(), "width": c.size.width, "height": c.size.height})
+        "choice": report.choice(MODEL, defaults::MAX_FPS).map(|c| {
+            json!({
+                "format": c.format.name(),
+                "width": c.size.width,
+                "height": c.size.height,
+                "fps": c.fps.map(rounded),
+            })
         }),
         "formats": report.formats.iter().map(format_json).collect::<Vec<_>>(),
     })
@@ -173,18 +179,11 @@ fn camera(text: &mut String, report: &Report, style: Style) {
         let names: Vec<String> = report.holders.iter().map(ToString::to_string).collect();
         row("open in", &names.join(", "));
     }
-    if let Some(choice) = report.choice(MODEL) {
-        row(
-            "chosen",
-            &format!("{} for a model of {MODEL}, where nothing else is asked for", chosen(&choice)),
-        );
+    if let Some(choice) = report.choice(MODEL, defaults::MAX_FPS) {
+        row("chosen", &format!("{choice} for a model of {MODEL}, where nothing else is asked for"));
     }
     row("source", &source_line(report));
     text.push('\n');
-}
-
-fn chosen(choice: &Choice) -> String {
-    format!("{} {}", choice.format, choice.size)
 }
 
 /// What to write into the configuration: what lasts longest.
@@ -327,7 +326,7 @@ mod tests {
   names    /dev/v4l/by-id/usb-C920-video-index0
   formats  YUYV  640x480 640x360 at 30 fps, 1280x720 at 10 fps
   unused   H264
-  chosen   YUYV 640x360 for a model of 320x320, where nothing else is asked for
+  chosen   YUYV 640x360 at 5 fps for a model of 320x320, where nothing else is asked for
   source   { usb = \"046d:082d\", serial = \"A1\" }
 
 ";
@@ -358,7 +357,7 @@ mod tests {
             value["formats"][0]["sizes"][2],
             json!({"width": 1280, "height": 720, "fps": [10.0, 5.0]})
         );
-        assert_eq!(value["choice"], json!({"format": "YUYV", "width": 640, "height": 360}));
+        assert_eq!(value["choice"], json!({"format": "YUYV", "width": 640, "height": 360, "fps": 5.0}));
     }
 
     #[test]

@@ -51,12 +51,14 @@ impl Device {
         judge(&opened.node, &opened.capability, &listings)?;
         let offers = offers(&listings);
         let plain: Vec<Offer> = offers.iter().map(|(_, offer)| offer.clone()).collect();
-        let choice = choose(&plain, request, model).map_err(|e| e.in_file(&opened.node.path))?;
-        let (layout, fps) = agree(&opened, fourcc_of(&offers, &choice), &choice)?;
+        let choices = choose(&plain, request, model).map_err(|e| e.in_file(&opened.node.path))?;
+        let (ring, layout, fps) = choices.settle(|choice| {
+            let (layout, fps) = agree(&opened, fourcc_of(&offers, choice), choice)?;
+            Ok((start(&opened)?, layout, fps))
+        })?;
         let path = opened.node.path.display().to_string();
         let name = format!("{path} ({}, {})", opened.capability.card, opened.capability.driver);
         let negotiated = Negotiated { name, format: layout.format, size: layout.size, fps };
-        let ring = start(opened)?;
         let (stall_after, truncated, unreadable) = (request.stall_after, 0, 0);
         let other_size = None;
         Ok(Device { ring, layout, negotiated, path, stall_after, clock, truncated, unreadable, other_size })
@@ -175,11 +177,11 @@ fn agree(opened: &Opened, fourcc: FourCC, choice: &Choice) -> Result<(Layout, Op
 }
 
 /// Starts the ring.
-fn start(opened: Opened) -> Result<Ring, Error> {
+fn start(opened: &Opened) -> Result<Ring, Error> {
     let fd = opened.file.as_fd();
     let file = fd.try_clone_to_owned().map_err(|e| Error::io("cannot start streaming", e))?.into();
     Ring::start(file, opened.kind).map_err(|(step, e)| {
         let what = if step == Step::Start { "start streaming" } else { "allocate buffers" };
-        refused(what, &opened, e)
+        refused(what, opened, e)
     })
 }

@@ -38,12 +38,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// What would be asked of the device where the configuration asks for nothing; `model` is the detector's input size.
-    pub fn choice(&self, model: Size) -> Option<Choice> {
+    /// What would be asked of the device where the configuration asks for nothing; `model` is the detector's input size,
+    /// `enough_fps` how many frames a second are looked at.
+    pub fn choice(&self, model: Size, enough_fps: f32) -> Option<Choice> {
         self.verdict.as_ref().ok()?;
         let offers: Vec<Offer> = offers(&self.formats).into_iter().map(|(_, offer)| offer).collect();
-        let request = Request { size: None, fps: None, format: None, stall_after: Duration::MAX };
-        choose(&offers, &request, model).ok()
+        let request = Request { size: None, fps: None, enough_fps, format: None, stall_after: Duration::MAX };
+        choose(&offers, &request, model).ok().map(|choices| choices.best)
     }
 }
 

@@ -92,7 +92,13 @@ fn the_shortest_configuration_has_the_defaults() {
     assert_eq!(camera.source, SourceSpec::Device(DeviceMatcher::Path("/dev/video0".into())));
     assert_eq!(
         camera.request,
-        Request { size: None, fps: None, format: None, stall_after: defaults::STALL_AFTER }
+        Request {
+            size: None,
+            fps: None,
+            enough_fps: defaults::MAX_FPS,
+            format: None,
+            stall_after: defaults::STALL_AFTER
+        }
     );
     assert_eq!((camera.max_fps, camera.detections_rate), (defaults::MAX_FPS, 0.0));
     assert_eq!(camera.hold, Duration::from_secs(2));
@@ -198,6 +204,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(front.privacy_masks.len(), 1);
     let pictures = &config.cameras[1];
     assert_eq!((pictures.max_fps, pictures.detections_rate), (0.1, 2.0), "inherited from [detect]");
+    assert_eq!((front.request.enough_fps, pictures.request.enough_fps), (3.0, 0.1), "what is looked at");
     assert_eq!(pictures.hold, Duration::from_secs(10), "inherited too");
     assert_eq!(pictures.request.stall_after, Duration::from_secs(300), "three frame periods");
     assert_eq!(config.cameras[3].source, SourceSpec::TestCard { fps: defaults::TESTCARD_FPS });

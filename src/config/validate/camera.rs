@@ -22,9 +22,12 @@ pub(super) fn camera(
     if let Some(source) = &source {
         refuse_what_only_devices_heed(raw, source, problems);
     }
+    let max_fps = raw.max_fps.as_ref().or(detect.and_then(|detect| detect.max_fps.as_ref()));
+    let max_fps = max_fps.map_or(defaults::MAX_FPS, |max| max.value.0);
     let request = Request {
         size: raw.size.as_ref().map(|size| Size::new(size.value.0.0 as u32, size.value.1.0 as u32)),
         fps: raw.fps.as_ref().map(|fps| fps.value.0),
+        enough_fps: max_fps,
         format: raw.format.as_ref().map(|format| format.value.0),
         stall_after: stall_after(raw, source.as_ref(), problems),
     };
@@ -35,7 +38,6 @@ pub(super) fn camera(
             polygon(&mask.path, mask.value.points.as_ref(), mask.value.unit.as_ref(), request.size, problems)
         })
         .collect();
-    let max_fps = raw.max_fps.as_ref().or(detect.and_then(|detect| detect.max_fps.as_ref()));
     let rate = raw.detections_rate.as_ref().or(detect.and_then(|detect| detect.detections_rate.as_ref()));
     let hold = raw.hold.as_ref().or(detect.and_then(|detect| detect.hold.as_ref()));
     let thresholds = [detect.and_then(|detect| detect.thresholds.as_ref()), raw.thresholds.as_ref()];
@@ -43,7 +45,7 @@ pub(super) fn camera(
         name: raw.name.as_ref()?.value.0.clone(),
         source: source?,
         request,
-        max_fps: max_fps.map_or(defaults::MAX_FPS, |max| max.value.0),
+        max_fps,
         thresholds: merge(thresholds.into_iter().flatten()),
         detections_rate: rate.map_or(defaults::DETECTIONS_RATE, |rate| rate.value.0),
         hold: hold.map_or(defaults::HOLD, |hold| hold.value.0),

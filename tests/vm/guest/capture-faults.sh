@@ -84,6 +84,8 @@ capture --device $CAM --format MJPG --seconds 1
 check "a format that it lacks: what it has is told" '"kinds":\["unsupported"\]' 'has no MJPG; it offers .*YUYV'
 capture --device $CAM --size 1280x720 --fps 10 --frames 5 --format YUYV
 check "size and rate as asked for" '"width":1280' '"height":720' '"fps":10'
+capture --device $CAM --enough 4.5 --frames 3
+check "by itself: no faster than it is looked at" '"done":true' '"fps":5[,.]'
 
 # ---------------------------------------------------------------- faults while it streams
 during 2 'control disconnect=1' -- --device $CAM --frames 60 --until-reopened 1
