@@ -176,7 +176,7 @@ fn from_frame_to_detections(threads: usize) {
             }
         }
     }
-    println!("{threads} threads: {infer} allocations in {frames} runs");
+    eprintln!("{threads} threads: {infer} allocations in {frames} runs");
     let rayons = if threads > 1 { RAYONS } else { 0 };
     assert!(
         infer <= frames * TRACTS_A_FRAME + rayons,

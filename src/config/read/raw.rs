@@ -135,15 +135,9 @@ section! {
         name: TopicPart [required],
         /// Where its frames come from.
         source: Source [required],
-<<<<<<< HEAD:src/config/read/raw.rs
         /// Width, then height to ask the device for. Default: the smallest that is at least as large as the model's input.
         size: WidthHeight,
-        /// Frames a second that the device is asked to deliver. Default: its own rate.
-=======
-        /// Width and height to ask the device for. Default: the smallest that is at least as large as the model's input.
-        size: Pair<Count<16, 16384>>,
         /// Frames a second to ask the device for. Default: the slowest on offer that is no less than `max_fps`.
->>>>>>> 7f4b42d (feat(capture): no faster than it is looked at, and less where the bus has no room):src/config/raw.rs
         fps: Rate,
         /// Pixel format to insist on. Default: the one that is cheapest to turn into a tensor.
         format: OneOf<PixelFormat>,
