@@ -7,6 +7,9 @@
 # Where `make install` puts things; packagers set DESTDIR too.
 PREFIX ?= /usr/local
 DESTDIR ?=
+# The tests run on what the release profile has built already, with our own code's assertions and overflow checks added.
+CHECKED = --config 'profile.release.package.vigie.debug-assertions=true' \
+  --config 'profile.release.package.vigie.overflow-checks=true'
 # What `make deb` makes: amd64, arm64.
 ARCH ?= amd64 arm64
 
@@ -31,7 +34,7 @@ deb: ## Debian packages for amd64 and arm64 (ARCH=arm64: only that), in target/d
 
 test: ## all tests on this machine, real mosquitto included
 	@scripts/packages.sh build test
-	cargo test --locked
+	cargo test --release --locked $(CHECKED)
 
 lint: ## formatting, clippy, licences and advisories of the dependencies
 	@scripts/lint.sh
