@@ -68,8 +68,8 @@ const FRAMES: usize = 16;
 /// What tract allocates at most for the list of an operation's results, a run: past four they are on the heap.
 const TRACTS_A_LIST: u64 = 1;
 
-/// What tract allocates at most for itself, a run of the whole graph: lists of values as they go from node to node.
-const TRACTS_A_FRAME: u64 = 24;
+/// What tract allocates for itself, a run of the whole graph: lists of values as they go from node to node.
+const TRACTS_A_FRAME: u64 = 2;
 
 /// What rayon allocates at most for itself in so few frames: blocks of its queue, one in some sixty calls.
 const RAYONS: u64 = 2;
