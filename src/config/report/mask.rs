@@ -78,8 +78,9 @@ impl Scanner {
             self.in_secret_table = has_secret_word(&line[..body]);
         }
         let inner = &line[body..];
-        let value = secret_value(inner);
-        let value = value.or_else(|| self.in_secret_table.then(|| inner.find('=').map_or(0, |at| at + 1)));
+        // What is secret by its table may have a secret's name in it, and does not begin behind that.
+        let in_table = self.in_secret_table.then(|| inner.find('=').map_or(0, |at| at + 1));
+        let value = secret_value(inner).into_iter().chain(in_table).min();
         if let Some(start) = value.map(|value| body + value) {
             let value = line[start..].trim();
             self.in_brackets = value.starts_with(['[', '{']) && !value.ends_with([']', '}']);
@@ -164,8 +165,8 @@ fn secret_value(line: &str) -> Option<usize> {
     let lower = line.to_ascii_lowercase();
     let named = SECRET_WORDS.iter().filter_map(|word| Some(lower.find(word)? + word.len())).min();
     // A key may be spelled with escapes.
-    let escaped = || line.split_once('=').filter(|(key, _)| key.contains('\\')).map(|(key, _)| key.len());
-    let start = named.or_else(escaped)?;
+    let escaped = line.split_once('=').filter(|(key, _)| key.contains('\\')).map(|(key, _)| key.len());
+    let start = named.into_iter().chain(escaped).min()?;
     let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     let rest = line[start..].trim_start_matches(name);
     let rest = rest.strip_prefix(['"', '\'']).unwrap_or(rest).trim_start();
@@ -195,11 +196,19 @@ fn user_in_url(line: &str, goes_on: bool) -> Option<Range<usize>> {
         return Some(start..line.len());
     }
     let quote = line[..start].chars().rev().find(|c| matches!(c, '"' | '\''))?;
-    let host = line[start..].trim_end().strip_suffix(quote).filter(|host| !host.contains(quote));
-    let port = host.map(|host| host.rsplit_once(':').map_or("", |(_, port)| port));
-    let is_whole =
-        port.is_some_and(|port| port.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, '/' | ']')));
+    let host = line[start..].trim_end().strip_suffix(quote);
+    let is_whole = host.is_some_and(is_host_and_port);
     (!is_whole).then_some(start..line.len())
+}
+
+/// Whether it is nothing but a host, and perhaps a port; what a password may look like that lost its `@` is none.
+fn is_host_and_port(text: &str) -> bool {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let bracketed = text.strip_prefix('[').and_then(|text| text.split_once(']'));
+    let (host, rest) = bracketed.unwrap_or_else(|| text.split_at(text.find(':').unwrap_or(text.len())));
+    let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    let is_port = rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    !host.is_empty() && host.chars().all(is_host) && is_port
 }
 
 #[cfg(test)]
@@ -231,6 +240,8 @@ mod tests {
         masks("password = [\n\"a=b\",\nk = 1\n]\nx = 1\n", "password = *\n******\n* * *\n*\nx = 1\n");
         masks("password =\n\"abc\"\nx = 1\n", "password =\n*****\nx = 1\n");
         masks("password = \"ab\ncd\"\n\nx\n", "password = ***\n***\n\n*\n");
+        masks("[password]\nvalue = \"a pwd b\"\n", "[password]\nvalue = ** *** **\n");
+        masks("\"p\\u0061ss\" = \"a token b\"\n", "\"p\\u0061ss\" = ** ***** **\n");
         masks("[mqtt] password = \"x\"\n", "[mqtt] password = ***\n");
         masks("[Secrets]\na = 1\nb\n[mqtt]\nc = 1\n", "[Secrets]\na = *\n*\n[mqtt]\nc = 1\n");
     }
@@ -243,6 +254,8 @@ mod tests {
         masks("url = \"me:word@h\"\n", "url = ********@h\"\n");
         masks("url = \"word@h\"\n", "url = *****@h\"\n");
         masks("url = \"mqtt://me:wo\nrd@h\"\n", "url = \"mqtt://*****\n**@h\"\n");
+        masks("url = \"mqtt://me:wo#:\"\nrd@h\"\n", "url = \"mqtt://********\n**@h\"\n");
+        masks("url = \"mqtt://h.lan:1883/\"\n", "url = \"mqtt://h.lan:1883/\"\n");
         masks("url = \"mqtt://me\\u0040h\"\n", "url = \"mqtt://**********\n");
         masks("url = \"mqtt://[::1]:1883\"\n", "url = \"mqtt://[::1]:1883\"\n");
         masks("url = mqtt://host\n", "url = mqtt://host\n");

@@ -38,7 +38,8 @@ const NEIGHBOURS: &[&str] =
     &["", "keep_alive = 30\n", "nonsense\n", "prefix = \"\n", "[detect]\nmax_fps = 0\n"];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    // More with PROPTEST_CASES.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(1500)))]
 
     #[test]
     fn a_password_is_in_no_rendering(
