@@ -13,8 +13,8 @@ use super::mosquitto::{Received, Subscriber};
 #[path = "../common/mod.rs"]
 pub mod common;
 
-/// Under emulation the program takes its time to load a model.
-pub const START: Duration = Duration::from_secs(120);
+/// Under emulation the program takes its time to load a model, and seconds for a look.
+pub const START: Duration = Duration::from_secs(300);
 
 /// A running daemon; killed when dropped.
 pub struct Daemon {
@@ -160,7 +160,7 @@ pub fn folder_of(names: &[&str]) -> tempfile::TempDir {
 }
 
 /// The next message that fits, with more patience than the subscriber's own; what comes before it is passed over.
-pub fn until(subscriber: &Subscriber, what: &str, fits: impl Fn(&Received) -> bool) -> Received {
+pub fn until(subscriber: &Subscriber, what: &str, mut fits: impl FnMut(&Received) -> bool) -> Received {
     let start = Instant::now();
     let mut passed = Vec::new();
     loop {
