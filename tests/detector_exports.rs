@@ -288,9 +288,11 @@ fn damaged_quantized_models_are_refused_or_run() {
 
 #[test]
 fn the_shipped_model_damaged_is_refused_or_runs() {
-    let (refused, ran) = survives(&root().join("models/vigie-xxs-320-int8.onnx"), 0..24);
+    // Where the processor is emulated each takes seconds.
+    let seeds = if cfg!(target_arch = "aarch64") { 4 } else { 24 };
+    let (refused, ran) = survives(&root().join("models/vigie-xxs-320-int8.onnx"), 0..seeds);
     println!("shipped: {refused} refused, {ran} ran");
-    assert_eq!(refused + ran, 24);
+    assert_eq!((refused + ran) as u64, seeds);
 }
 
 #[test]
