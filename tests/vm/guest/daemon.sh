@@ -3,6 +3,7 @@ T=vigie/board
 
 # --- installed by README.md's own commands (the chapter "As a service"). What a person does there is done by these
 # three: the hands of an administrator who is root already, an editor, and a password that is typed.
+mkdir -p /usr/local/bin
 printf '#!/bin/sh\nexec "$@"\n' > /usr/local/bin/sudo
 printf '#!/bin/sh\ncat /host/vigie.toml > "$1"\n' > /usr/local/bin/editor
 chmod +x /usr/local/bin/sudo /usr/local/bin/editor
@@ -16,7 +17,14 @@ printf '[Service]\nTimeoutStartSec=10min\n' > /etc/systemd/system/vigie.service.
 
 # The daemon starts on a board that has no camera yet and whose kernel has not loaded any camera's module.
 stop_feed yuyv; stop_feed mjpeg; sleep 1
-modprobe -r v4l2loopback vivid; modprobe -r videodev; modprobe -r mc
+# unload MODULE : takes it out of the kernel, after whatever uses it
+unload() {
+  local user users
+  users=$(awk -v module="$1" '$1 == module && $4 != "-" { gsub(",", " ", $4); print $4 }' /proc/modules)
+  for user in $users; do unload "$user"; done
+  rmmod "$1" 2>/dev/null
+}
+unload mc
 no_camera_module() { ! grep -q video4linux /proc/devices; }
 check "no camera module is loaded" no_camera_module
 mark
