@@ -54,7 +54,7 @@ check "objects are detected in the photographs: $expected" test -n "$expected"
 # The cameras show those photographs only: an emulated CPU takes seconds for a frame.
 jq -r 'select(any(.detections[]; .score >= 0.4)) | .file' "$LOGS/detect.jsonl" | sed 's|.*/||; s|\.jpg$||' > /run/photographs
 feed yuyv; feed mjpeg
-INFERENCE=400   # the most seconds that any test waits for frames to go through the model
+INFERENCE=600   # the most seconds that any test waits for frames to go through the model
 
 # --- start: systemd hears READY, subscribers hear the birth
 mark
