@@ -57,7 +57,7 @@ async fn chrony_follows(address: SocketAddr) -> bool {
     matches!(timeout(ANSWER_WITHIN, ask).await, Ok(Ok(true)))
 }
 
-/// The question that `chronyc tracking` asks (version 6 of chronyd's command protocol, which chrony 2 to 4 speak).
+/// The question that `chronyc tracking` asks, in version 6 of chronyd's command protocol (chrony 4.3 speaks it).
 mod chrony {
     const VERSION: u8 = 6;
     const REQUEST: u8 = 1;
