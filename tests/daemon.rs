@@ -103,11 +103,17 @@ fn a_camera_that_is_lost_leaves_what_was_known_and_says_that_it_is_old() {
     person_is_seen(&all);
     std::fs::rename(&shown, &away).unwrap();
     until(&all, "offline", is("vigie/porch/front/status", "offline"));
-    let quiet = Instant::now();
+    let (quiet, mut late) = (Instant::now(), 0);
     while quiet.elapsed() < Duration::from_secs(3) {
         let Some(message) = all.poll(Duration::from_millis(100)) else { continue };
-        assert_eq!(message.topic, "vigie/porch/front/status", "nothing follows a loss: {message:?}");
+        match message.topic.as_str() {
+            "vigie/porch/front/status" => {}
+            // States overtake samples: the look that was in progress may be told of after the loss.
+            "vigie/porch/front/detections" => late += 1,
+            _ => panic!("no value follows a loss: {message:?}"),
+        }
     }
+    assert!(late <= 1, "{late} looks after a loss");
     assert_eq!(retained(&broker, "vigie/porch/front/person/occupancy").into_values().next().unwrap(), "ON");
     std::fs::rename(&away, &shown).unwrap();
     until(&all, "online again", is("vigie/porch/front/status", "online"));
