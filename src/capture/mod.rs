@@ -189,7 +189,7 @@ pub fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn Source>, Error> {
     Ok(match spec {
-        SourceSpec::Device(matcher) => Box::new(v4l2::Device::open(matcher, request, model, clock)?),
+        SourceSpec::Device(matcher) => v4l2::open(matcher, request, model, clock)?,
         SourceSpec::Pictures { path, fps } => {
             Box::new(Pictures::open(path, *fps, request.stall_after, clock)?)
         }

@@ -48,6 +48,8 @@ pub enum Rates {
 /// What to ask a device for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Choice {
+    /// Which of the offers it is of.
+    pub offer: usize,
     /// The pixel format.
     pub format: PixelFormat,
     /// The size.
@@ -81,8 +83,9 @@ pub struct Choices {
 /// Nothing is on offer that Vigie understands, or not in the format that `request` insists on.
 pub fn choose(offers: &[Offer], request: &Request, model: Size) -> Result<Choices, Error> {
     let wanted = |offer: &&Offer| request.format.is_none_or(|format| format == offer.format);
-    let mut ranked: Vec<(Rank, Choice)> =
-        offers.iter().filter(wanted).map(|offer| rank(offer, request, model)).collect();
+    let mut ranked: Vec<(Rank, Choice)> = (offers.iter().enumerate().filter(|(_, offer)| wanted(offer)))
+        .map(|(i, offer)| rank(i, offer, request, model))
+        .collect();
     ranked.sort_by(|(a, _), (b, _)| a.compare(b));
     let mut ranked = ranked.into_iter();
     let Some((first, best)) = ranked.next() else { return Err(nothing(offers, request)) };
@@ -160,7 +163,7 @@ impl Rank {
     }
 }
 
-fn rank(offer: &Offer, request: &Request, model: Size) -> (Rank, Choice) {
+fn rank(index: usize, offer: &Offer, request: &Request, model: Size) -> (Rank, Choice) {
     let target = request.size.unwrap_or(model);
     let size = offer.sizes.nearest(request.size.unwrap_or_else(|| offer.sizes.covering(model)));
     let misfit = if size.width < target.width || size.height < target.height {
@@ -181,7 +184,7 @@ fn rank(offer: &Offer, request: &Request, model: Size) -> (Rank, Choice) {
     let cost = cost(offer.format, size, model);
     (
         Rank { grey, size: misfit, slow, cost },
-        Choice { format: offer.format, size, fps: offered.or(request.fps) },
+        Choice { offer: index, format: offer.format, size, fps: offered.or(request.fps) },
     )
 }
 
@@ -219,7 +222,7 @@ impl Sizes {
     }
 
     /// The size on offer that is nearest to `target` and not smaller, or else the largest.
-    pub(super) fn nearest(&self, target: Size) -> Size {
+    fn nearest(&self, target: Size) -> Size {
         let along = |min: u32, max: u32, step: u32, target: u32| {
             let target = target.clamp(min.min(max), max);
             let up = min + (target - min).div_ceil(step.max(1)) * step.max(1);

@@ -3,7 +3,8 @@
 use v4l::FourCC;
 use v4l::v4l_sys as raw;
 
-use super::sys::{Format, MOST_PLANES};
+use super::driver::MOST_PLANES;
+use super::sys::Format;
 use crate::capture::{Error, ErrorKind};
 use crate::frame::{Colour, Frame, Matrix, PixelFormat, Plane, Range};
 use crate::geometry::Size;
@@ -55,7 +56,7 @@ pub(super) fn is_raw_sensor(fourcc: FourCC) -> bool {
 
 /// How to take a picture out of a buffer.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Layout {
+pub(super) struct FrameLayout {
     pub(super) format: PixelFormat,
     pub(super) size: Size,
     colour: Colour,
@@ -65,9 +66,9 @@ pub(super) struct Layout {
     wanted: [usize; MOST_PLANES],
 }
 
-impl Layout {
+impl FrameLayout {
     /// The layout of what was negotiated.
-    pub(super) fn of(f: &Format) -> Result<Layout, Error> {
+    pub(super) fn of(f: &Format) -> Result<FrameLayout, Error> {
         let fourcc = f.fourcc;
         let unsupported = |what: String| Error::new(ErrorKind::Unsupported, what);
         let meaning = meaning(fourcc).ok_or_else(|| {
@@ -88,7 +89,7 @@ impl Layout {
         if size.area() == 0 || size.width > 1 << 14 || size.height > 1 << 14 {
             return Err(unsupported(format!("the device gives pictures of {size}")));
         }
-        let mut layout = Layout {
+        let mut layout = FrameLayout {
             format,
             size,
             colour: colour(f, format),
@@ -201,7 +202,7 @@ mod tests {
         }
     }
 
-    fn copied(layout: &Layout, memory: &[&[u8]]) -> Option<Frame> {
+    fn copied(layout: &FrameLayout, memory: &[&[u8]]) -> Option<Frame> {
         let mut frame = Frame::packed(PixelFormat::Grey, Size::default(), FakeClock::new().now());
         let mut all = [&[][..]; MOST_PLANES];
         all[..memory.len()].copy_from_slice(memory);
@@ -212,7 +213,7 @@ mod tests {
     fn without_padding_the_planes_lie_where_a_packed_frame_has_them() {
         for fourcc in [b"YUYV", b"UYVY", b"NV12", b"NV21", b"YU12", b"GREY", b"RGB3", b"BGR3"] {
             let f = format(fourcc, (6, 4), &[0]);
-            let layout = Layout::of(&f).unwrap();
+            let layout = FrameLayout::of(&f).unwrap();
             let (planes, bytes) = packed_planes(layout.format, f.size);
             assert_eq!((layout.planes, layout.wanted[0]), (planes, bytes), "{}", f.fourcc);
         }
@@ -220,43 +221,46 @@ mod tests {
 
     #[test]
     fn padded_lines_keep_their_stride_and_the_last_padding_may_be_missing() {
-        let layout = Layout::of(&format(b"NV12", (6, 4), &[16])).unwrap();
+        let layout = FrameLayout::of(&format(b"NV12", (6, 4), &[16])).unwrap();
         assert_eq!(layout.planes[..2], [Plane { offset: 0, stride: 16 }, Plane { offset: 64, stride: 16 }]);
         assert_eq!(layout.wanted[0], 64 + 16 + 6);
         assert!(copied(&layout, &[&[0; 86]]).is_some());
         assert!(copied(&layout, &[&[0; 85]]).is_none(), "a byte is missing");
-        let layout = Layout::of(&format(b"YU12", (6, 4), &[16])).unwrap();
+        let layout = FrameLayout::of(&format(b"YU12", (6, 4), &[16])).unwrap();
         assert_eq!(layout.planes[2], Plane { offset: 64 + 16, stride: 8 });
     }
 
     #[test]
     fn chroma_of_an_odd_width_has_the_lumas_stride_or_half_of_it() {
-        let nv12 = Layout::of(&format(b"NV12", (5, 4), &[16])).unwrap();
+        let nv12 = FrameLayout::of(&format(b"NV12", (5, 4), &[16])).unwrap();
         assert_eq!(nv12.planes[..2], [Plane { offset: 0, stride: 16 }, Plane { offset: 64, stride: 16 }]);
-        let yu12 = Layout::of(&format(b"YU12", (5, 4), &[16])).unwrap();
+        let yu12 = FrameLayout::of(&format(b"YU12", (5, 4), &[16])).unwrap();
         assert_eq!(yu12.planes[1..], [Plane { offset: 64, stride: 8 }, Plane { offset: 80, stride: 8 }]);
         for fourcc in [b"NV12", b"NV21", b"YU12"] {
-            let tight = Layout::of(&format(fourcc, (5, 3), &[5])).unwrap();
+            let tight = FrameLayout::of(&format(fourcc, (5, 3), &[5])).unwrap();
             assert_eq!(tight.planes, packed_planes(tight.format, tight.size).0, "{fourcc:?}");
         }
     }
 
     #[test]
     fn planes_with_memory_of_their_own_are_joined() {
-        let layout = Layout::of(&format(b"YM21", (4, 2), &[4, 2, 2])).unwrap();
+        let layout = FrameLayout::of(&format(b"YM21", (4, 2), &[4, 2, 2])).unwrap();
         let frame = copied(&layout, &[&[1; 8], &[2; 2], &[3; 2]]).unwrap();
         assert_eq!(frame.data, [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 3]);
         let (u, v) = (frame.planes[1], frame.planes[2]);
         assert_eq!((frame.data[u.offset], frame.data[v.offset]), (3, 2), "V comes first in YM21");
         assert!(copied(&layout, &[&[1; 8], &[2; 2], &[3; 1]]).is_none());
-        assert_eq!(Layout::of(&format(b"NM12", (4, 2), &[4])).unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(
+            FrameLayout::of(&format(b"NM12", (4, 2), &[4])).unwrap_err().kind(),
+            ErrorKind::Unsupported
+        );
     }
 
     #[test]
     fn colour_follows_the_kernels_defaults() {
         let colour_of = |fourcc, colorspace, encoding, quantization| {
             let f = Format { colorspace, ycbcr_enc: encoding, quantization, ..format(fourcc, (4, 4), &[0]) };
-            let colour = Layout::of(&f).unwrap().colour;
+            let colour = FrameLayout::of(&f).unwrap().colour;
             (colour.matrix, colour.range)
         };
         assert_eq!(colour_of(b"YUYV", 8, 0, 0), (Matrix::Bt601, Range::Limited));
@@ -270,10 +274,10 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        assert!(Layout::of(&format(b"H264", (4, 4), &[0])).unwrap_err().to_string().contains("H264"));
-        assert!(Layout::of(&format(b"YUYV", (0, 4), &[0])).is_err());
+        assert!(FrameLayout::of(&format(b"H264", (4, 4), &[0])).unwrap_err().to_string().contains("H264"));
+        assert!(FrameLayout::of(&format(b"YUYV", (0, 4), &[0])).is_err());
         let fields = Format { field: raw::v4l2_field_V4L2_FIELD_ALTERNATE, ..format(b"YUYV", (4, 4), &[0]) };
-        assert!(Layout::of(&fields).unwrap_err().to_string().contains("half pictures"));
+        assert!(FrameLayout::of(&fields).unwrap_err().to_string().contains("half pictures"));
         for bayer in [b"RGGB", b"BG10", b"pRAA", b"pgCC", b"GB16", b"Y10P"] {
             assert!(is_raw_sensor(FourCC::new(bayer)), "{bayer:?}");
         }

@@ -1,71 +1,30 @@
 //! From what a camera is called to an open device; done anew at every open, because numbers move and plugs do too.
 
-use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
-use std::path::Path;
-
 use super::nodes::{self, Node, Roots, Usb};
-use super::probe::{judge, kind_of, listings, sys_capability};
-use super::sys::{self, Capability, Kind};
-use super::unfinished;
+use super::open::{Handle, Opened};
+use super::sys::Capability;
 use crate::capture::{DeviceMatcher, Error, ErrorKind};
 
-/// A device that has been found and opened.
-pub(super) struct Opened {
-    pub(super) node: Node,
-    pub(super) file: File,
-    pub(super) capability: Capability,
-    pub(super) kind: Kind,
-}
-
-/// Finds and opens a device.
-pub(super) fn resolve(matcher: &DeviceMatcher, roots: &Roots) -> Result<Opened, Error> {
+/// Finds and opens a device that pictures can be captured from.
+pub(super) fn resolve(matcher: &DeviceMatcher, roots: &Roots) -> Result<Handle, Error> {
     match matcher {
         DeviceMatcher::Path(path) => {
-            let file = open_node(path)?;
-            opened(nodes::describe(path, roots), file).map_err(|e| match e.kind() {
-                ErrorKind::NotCapture => {
+            let opened = Opened::by(path, nodes::describe(path, roots));
+            let handle = opened.and_then(Opened::into_handle).map_err(|e| match e.kind() {
+                ErrorKind::NotCapture if e.hint().is_none() => {
                     e.with_hint("`vigie cameras` lists the nodes that pictures can be captured from")
                 }
                 _ => e,
-            })
+            })?;
+            handle.judge()?;
+            Ok(handle)
         }
         DeviceMatcher::Match { .. } => search(matcher, nodes::list(roots)),
     }
 }
 
-/// Opens a node; the error says what to do.
-pub(super) fn open_node(path: &Path) -> Result<File, Error> {
-    sys::open(path).map_err(|e| {
-        let hint = match e.raw_os_error() {
-            Some(libc::ENOENT) if path.starts_with("/dev/v4l") => {
-                "is the camera plugged in? `vigie cameras` lists what is there, with lasting names"
-            }
-            Some(libc::ENOENT) => "`vigie cameras` lists what is there",
-            Some(libc::EACCES | libc::EPERM) => {
-                "the user must be in the group video: `sudo usermod -aG video USER`; a container needs the device passed in"
-            }
-            Some(libc::EISDIR) => "a device node is wanted, such as /dev/video0",
-            _ => return Error::file("open", path, e),
-        };
-        let kind = if e.raw_os_error() == Some(libc::EISDIR) { Some(ErrorKind::NotCapture) } else { None };
-        let error = Error::file("open", path, e).with_hint(hint);
-        match kind {
-            Some(kind) => error.with_kind(kind),
-            None => error,
-        }
-    })
-}
-
-fn opened(node: Node, file: File) -> Result<Opened, Error> {
-    let capability = sys_capability(&node, &file)?;
-    let kind = kind_of(&node, &capability)?;
-    Ok(Opened { node, file, capability, kind })
-}
-
 /// Opens the first usable node that fits.
-fn search(matcher: &DeviceMatcher, nodes: Vec<Node>) -> Result<Opened, Error> {
+fn search(matcher: &DeviceMatcher, nodes: Vec<Node>) -> Result<Handle, Error> {
     let mut seen = Vec::new();
     let mut trouble = None;
     for node in nodes {
@@ -73,19 +32,17 @@ fn search(matcher: &DeviceMatcher, nodes: Vec<Node>) -> Result<Opened, Error> {
             seen.push(name(&node, None));
             continue;
         }
-        let path = node.path.clone();
-        let attempt = open_node(&path).and_then(|file| {
-            let capability = sys_capability(&node, &file)?;
-            if !fits_card(matcher, &capability) {
-                seen.push(name(&node, Some(&capability)));
+        let attempt = Opened::new(node).and_then(|opened| {
+            if !fits_card(matcher, &opened.capability) {
+                seen.push(name(&opened.node, Some(&opened.capability)));
                 return Ok(None);
             }
-            let opened = opened(node, file)?;
-            judge(&opened.node, &opened.capability, &listings(&opened.file, opened.kind))?;
-            Ok(Some(opened))
+            let handle = opened.into_handle()?;
+            handle.judge()?;
+            Ok(Some(handle))
         });
         match attempt {
-            Ok(Some(opened)) => return Ok(opened),
+            Ok(Some(handle)) => return Ok(handle),
             Ok(None) => {}
             // A camera's metadata node fits as well as its picture node, and is no trouble.
             Err(e) if e.kind() == ErrorKind::NotCapture => {}
@@ -125,33 +82,6 @@ fn fits_card(matcher: &DeviceMatcher, capability: &Capability) -> bool {
     let card_fits =
         card.as_ref().is_none_or(|part| capability.card.to_lowercase().contains(&part.to_lowercase()));
     card_fits && bus.as_ref().is_none_or(|part| capability.bus.contains(part.as_str()))
-}
-
-/// The error of a step that the driver refused.
-pub(super) fn refused(what: &str, opened: &Opened, e: io::Error) -> Error {
-    let own = 1;
-    let node = &opened.node;
-    match e.raw_os_error() {
-        Some(libc::EBUSY) => {
-            super::probe::busy(node, &super::holder::holders(&node.path, own, &Roots::system()))
-        }
-        Some(libc::ENOSPC) => Error::io(format!("cannot {what} on {}", node.path.display()), e).with_hint(
-            "the USB bus has no bandwidth left: ask for a smaller size or rate, for MJPG, or plug the camera into another port",
-        ),
-        // What an input says whose signal is another than it was told, and a receiver whose pipeline nobody has set up.
-        Some(libc::EINVAL | libc::EPIPE | libc::ENOLINK | libc::ENODATA | libc::ERANGE)
-            if sys::input(opened.file.as_fd()).is_some_and(|input| input.wants_timings) =>
-        {
-            unfinished::untimed(what, node, &opened.capability, e)
-        }
-        Some(libc::EINVAL | libc::EPIPE | libc::ENOLINK)
-            if opened.capability.driver.contains("unicam")
-                || opened.capability.driver.starts_with("rp1-cfe") =>
-        {
-            unfinished::camera_port(node, &opened.capability, &nodes::subdevices(&Roots::system()))
-        }
-        _ => Error::io(format!("cannot {what} on {}", node.path.display()), e),
-    }
 }
 
 #[cfg(test)]

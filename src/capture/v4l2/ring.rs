@@ -7,14 +7,11 @@
 
 #![allow(unsafe_code)]
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-use super::sys::{self, Filled, Kind, MOST_PLANES, Mapping};
+use super::driver::{Driver, Filled, Input, MOST_PLANES, Memory, Waited};
 
 /// Two in the driver's hands, one in ours, and one in reserve for a board that is busy.
 const BUFFERS: u32 = 4;
@@ -31,10 +28,9 @@ pub(super) struct Losses {
 }
 
 /// A device that streams.
-pub(super) struct Ring {
-    file: File,
-    kind: Kind,
-    buffers: Vec<Vec<Mapping>>,
+pub(super) struct Ring<D: Driver> {
+    driver: Arc<D>,
+    buffers: Vec<Vec<D::Memory>>,
     numbering: Numbering,
     losses: Losses,
 }
@@ -44,14 +40,14 @@ pub(super) struct Ring {
 /// It holds the ring, so that no other is taken meanwhile, and its bytes borrow from it, so that they are gone when it
 /// is given back.
 #[must_use = "the driver runs out of buffers that are not given back"]
-pub(super) struct Taken<'r> {
-    ring: &'r Ring,
+pub(super) struct Taken<'r, D: Driver> {
+    ring: &'r Ring<D>,
     filled: Filled,
     /// The driver's number, without its wrap-around.
     pub(super) sequence: u64,
 }
 
-impl Taken<'_> {
+impl<D: Driver> Taken<'_, D> {
     /// The driver's time stamp, if it is one of the monotonic clock.
     pub(super) fn stamp(&self) -> Option<Duration> {
         let clock = self.filled.flags & v4l::v4l_sys::V4L2_BUF_FLAG_TIMESTAMP_MASK;
@@ -61,13 +57,13 @@ impl Taken<'_> {
     /// The filled bytes, memory plane by memory plane.
     pub(super) fn planes(&self) -> [&[u8]; MOST_PLANES] {
         let mut planes = [&[][..]; MOST_PLANES];
-        let mappings = &self.ring.buffers[self.filled.index as usize];
-        for ((plane, mapping), part) in planes.iter_mut().zip(mappings).zip(self.filled.parts) {
+        let memory = &self.ring.buffers[self.filled.index as usize];
+        for ((plane, memory), payload) in planes.iter_mut().zip(memory).zip(self.filled.payloads) {
             // SAFETY: the driver has handed the buffer out, and gets it back only from `give_back`, which consumes the
             // value that the slice borrows from.
-            let bytes = unsafe { mapping.bytes() };
-            let end = (part.len as usize).min(bytes.len());
-            *plane = bytes.get(part.offset as usize..end).unwrap_or_default();
+            let bytes = unsafe { memory.bytes() };
+            let end = (payload.end as usize).min(bytes.len());
+            *plane = bytes.get(payload.start as usize..end).unwrap_or_default();
         }
         planes
     }
@@ -76,59 +72,44 @@ impl Taken<'_> {
     pub(super) fn give_back(self) -> io::Result<()> {
         // SAFETY: slices of the buffer borrow from this value, which ends here; there is no other of its kind, because
         // each is made of a ring that is borrowed mutably.
-        unsafe { sys::queue(self.ring.fd(), self.ring.kind, self.filled.index) }
+        unsafe { self.ring.driver.queue(self.filled.index) }
     }
 }
 
-impl Ring {
+impl<D: Driver> Ring<D> {
     /// Allocates buffers, hands them all to the driver, and starts. The format has been set before.
-    pub(super) fn start(file: File, kind: Kind) -> Result<Ring, (Step, io::Error)> {
-        let fd = file.as_fd();
-        let count = sys::request_buffers(fd, kind, BUFFERS).map_err(|e| (Step::Buffers, e))?;
+    pub(super) fn start(driver: Arc<D>) -> Result<Ring<D>, StartError> {
+        let count = driver.request_buffers(BUFFERS).map_err(StartError::Buffers)?;
         // From here on a failure must free the buffers, which the value's drop does.
-        let mut ring = Ring {
-            file,
-            kind,
-            buffers: Vec::new(),
-            numbering: Numbering::default(),
-            losses: Losses::default(),
-        };
+        let (numbering, losses) = (Numbering::default(), Losses::default());
+        let mut ring = Ring { driver, buffers: Vec::new(), numbering, losses };
         if count < 2 {
-            return Err((Step::Buffers, io::ErrorKind::OutOfMemory.into()));
+            return Err(StartError::Buffers(io::ErrorKind::OutOfMemory.into()));
         }
         for index in 0..count {
-            let buffer = ring.map(index).map_err(|e| (Step::Buffers, e))?;
-            ring.buffers.push(buffer);
+            let memory = ring.driver.map(index).map_err(StartError::Buffers)?;
+            ring.buffers.push(memory);
         }
         for index in 0..count {
             // SAFETY: nothing has been taken out of the new ring yet, so nobody reads.
-            unsafe { sys::queue(ring.fd(), kind, index) }.map_err(|e| (Step::Buffers, e))?;
+            unsafe { ring.driver.queue(index) }.map_err(StartError::Buffers)?;
         }
-        sys::stream(ring.fd(), kind, true).map_err(|e| (Step::Start, e))?;
+        ring.driver.stream(true).map_err(StartError::Streaming)?;
         Ok(ring)
-    }
-
-    fn map(&self, index: u32) -> io::Result<Vec<Mapping>> {
-        let parts = sys::query_buffer(self.fd(), self.kind, index)?;
-        parts.into_iter().map(|part| Mapping::new(self.fd(), part)).collect()
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
     }
 
     /// Waits for the newest good frame; `None`: none came within `wait`.
     ///
     /// All that the driver has ready is taken out; older and broken ones go straight back.
-    pub(super) fn newest(&mut self, wait: Duration) -> io::Result<Option<Taken<'_>>> {
+    pub(super) fn newest(&mut self, wait: Duration) -> io::Result<Option<Taken<'_, D>>> {
         let deadline = Instant::now() + wait;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let ready = self.wait_readable(left)?;
+            let waited = self.driver.wait(left)?;
             if let Some((filled, sequence)) = self.drain()? {
                 return Ok(Some(Taken { ring: self, filled, sequence }));
             }
-            if ready.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+            if waited == Waited::Trouble {
                 // The driver signals trouble, but taking a buffer names none: waiting on would be a spin.
                 return Err(io::Error::from_raw_os_error(libc::EIO));
             }
@@ -138,23 +119,12 @@ impl Ring {
         }
     }
 
-    fn wait_readable(&self, wait: Duration) -> io::Result<PollFlags> {
-        let timeout = Timespec { tv_sec: wait.as_secs() as _, tv_nsec: wait.subsec_nanos() as _ };
-        let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
-        match poll(&mut fds, Some(&timeout)) {
-            Ok(_) => Ok(fds[0].revents()),
-            // A signal: whoever waits looks at the time and waits on.
-            Err(rustix::io::Errno::INTR) => Ok(PollFlags::empty()),
-            Err(e) => Err(e.into()),
-        }
-    }
-
     /// Takes out all that is ready and keeps the newest good one, with its number.
     fn drain(&mut self) -> io::Result<Option<(Filled, u64)>> {
         let mut newest: Option<(Filled, u64)> = None;
         // No more than the ring holds: a driver that fills faster than this runs must not keep us here.
         for _ in 0..self.buffers.len() {
-            let filled = match sys::dequeue(self.fd(), self.kind) {
+            let filled = match self.driver.dequeue() {
                 Ok(Some(filled)) => filled,
                 Ok(None) => break,
                 // What was taken is still good; the trouble will be met again at the next call.
@@ -180,12 +150,12 @@ impl Ring {
     /// Gives a buffer back that nobody has looked into.
     fn put_back(&mut self, filled: Filled) -> io::Result<()> {
         // SAFETY: slices of buffers borrow from a `Taken`, which borrows the ring; it is borrowed mutably here.
-        unsafe { sys::queue(self.fd(), self.kind, filled.index) }
+        unsafe { self.driver.queue(filled.index) }
     }
 
     /// What the driver says of its input.
-    pub(super) fn input(&self) -> Option<sys::Input> {
-        sys::input(self.fd())
+    pub(super) fn input(&self) -> Option<Input> {
+        self.driver.input()
     }
 
     /// What was lost since it started.
@@ -194,20 +164,22 @@ impl Ring {
     }
 }
 
-impl Drop for Ring {
+impl<D: Driver> Drop for Ring<D> {
     fn drop(&mut self) {
         // The device may be gone; then all this fails, and that is as good.
-        let _ = sys::stream(self.fd(), self.kind, false);
+        let _ = self.driver.stream(false);
         self.buffers.clear();
-        let _ = sys::request_buffers(self.fd(), self.kind, 0);
+        let _ = self.driver.request_buffers(0);
     }
 }
 
-/// What [`Ring::start`] was doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    Buffers,
-    Start,
+/// What [`Ring::start`] failed at.
+#[derive(Debug)]
+pub(super) enum StartError {
+    /// Allocating the buffers, mapping them, or handing them over.
+    Buffers(io::Error),
+    /// The start of the stream.
+    Streaming(io::Error),
 }
 
 /// Makes a rising number without wrap-around of the driver's, and counts its holes.
@@ -234,13 +206,5 @@ impl Numbering {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_rise_whatever_the_driver_counts() {
-        let mut numbering = Numbering::default();
-        let all = [u32::MAX - 1, u32::MAX, 0, 3, 3, 1, 2].map(|raw| numbering.next(raw));
-        assert_eq!(all, [(0, 0), (1, 0), (2, 0), (5, 2), (6, 0), (7, 0), (8, 0)]);
-    }
-}
+#[path = "ring_tests.rs"]
+mod tests;

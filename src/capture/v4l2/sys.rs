@@ -1,5 +1,5 @@
-//! The ioctls that capturing needs, as functions on an open device, and a driver's memory; the request codes and
-//! structures are those of the crate `v4l`.
+//! The ioctls that agreeing with a device needs, as functions on its file: what it is, what it offers, what is set. The
+//! request codes and structures are those of the crate `v4l`; `buffers.rs` has those that streaming needs.
 //!
 //! The crate's own device type is not used: it panics on names that are not UTF-8 and when closing fails.
 
@@ -7,17 +7,17 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use v4l::FourCC;
 use v4l::frameinterval::{FrameInterval, FrameIntervalEnum};
 use v4l::framesize::{FrameSize, FrameSizeEnum};
 use v4l::v4l_sys as raw;
 
-use super::ioctl::{self, Ioctl, Plain};
+use super::driver::Input;
+use super::ioctl::{self, Plain};
 use crate::capture::negotiate::{Rates, Sizes};
 use crate::geometry::Size;
 
@@ -26,21 +26,21 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)
 }
 
-/// Which of the two families of buffers a device speaks.
+/// Which of V4L2's two families of structures a device speaks (its specification's "single- and multi-planar APIs").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Family {
     /// One memory plane a buffer.
     Single,
     /// One or more memory planes a buffer.
     Multi,
 }
 
-impl Kind {
+impl Family {
     /// V4L2's name for it.
     pub(super) const fn buf_type(self) -> u32 {
         match self {
-            Kind::Single => raw::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,
-            Kind::Multi => raw::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+            Family::Single => raw::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,
+            Family::Multi => raw::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
         }
     }
 }
@@ -74,10 +74,10 @@ fn text(field: &[u8]) -> String {
 const MOST_ENTRIES: u32 = 256;
 
 /// The pixel formats on offer, each with the driver's words for it.
-pub(super) fn formats(fd: BorrowedFd<'_>, kind: Kind) -> Vec<(FourCC, String)> {
+pub(super) fn formats(fd: BorrowedFd<'_>, family: Family) -> Vec<(FourCC, String)> {
     let entry = |index| {
         let mut f = raw::v4l2_fmtdesc::zeroed();
-        (f.index, f.type_) = (index, kind.buf_type());
+        (f.index, f.type_) = (index, family.buf_type());
         ioctl::ENUM_FMT.call(fd, &mut f).ok()?;
         Some((FourCC::from(f.pixelformat), text(&f.description)))
     };
@@ -137,27 +137,32 @@ pub(super) struct Format {
 }
 
 /// The format that is set.
-pub(super) fn format(fd: BorrowedFd<'_>, kind: Kind) -> io::Result<Format> {
+pub(super) fn format(fd: BorrowedFd<'_>, family: Family) -> io::Result<Format> {
     let mut f = raw::v4l2_format::zeroed();
-    f.type_ = kind.buf_type();
+    f.type_ = family.buf_type();
     // SAFETY: the type is one of the capturing families, whose arms of the union are made of integers.
     unsafe { ioctl::G_FMT.call_with_pointers(fd, &mut f)? };
-    Ok(described(&f, kind))
+    Ok(described(&f, family))
 }
 
 /// Sets a format; gives what the driver made of it.
-pub(super) fn set_format(fd: BorrowedFd<'_>, kind: Kind, fourcc: FourCC, size: Size) -> io::Result<Format> {
+pub(super) fn set_format(
+    fd: BorrowedFd<'_>,
+    family: Family,
+    fourcc: FourCC,
+    size: Size,
+) -> io::Result<Format> {
     let mut f = raw::v4l2_format::zeroed();
-    f.type_ = kind.buf_type();
+    f.type_ = family.buf_type();
     let field = raw::v4l2_field_V4L2_FIELD_NONE;
-    match kind {
-        Kind::Single => {
+    match family {
+        Family::Single => {
             let mut pix = f.fmt_pix();
             (pix.width, pix.height, pix.pixelformat, pix.field) =
                 (size.width, size.height, fourcc.into(), field);
             f.fmt.pix = pix;
         }
-        Kind::Multi => {
+        Family::Multi => {
             let mut pix = f.fmt_pix_mp();
             (pix.width, pix.height, pix.pixelformat, pix.field) =
                 (size.width, size.height, fourcc.into(), field);
@@ -166,7 +171,7 @@ pub(super) fn set_format(fd: BorrowedFd<'_>, kind: Kind, fourcc: FourCC, size: S
     }
     // SAFETY: the type is one of the capturing families, whose arms of the union are made of integers.
     unsafe { ioctl::S_FMT.call_with_pointers(fd, &mut f)? };
-    Ok(described(&f, kind))
+    Ok(described(&f, family))
 }
 
 /// Reading a format's union: both arms are made of integers, so any bits are a value.
@@ -187,9 +192,9 @@ impl Arms for raw::v4l2_format {
     }
 }
 
-fn described(f: &raw::v4l2_format, kind: Kind) -> Format {
-    match kind {
-        Kind::Single => {
+fn described(f: &raw::v4l2_format, family: Family) -> Format {
+    match family {
+        Family::Single => {
             let p = f.fmt_pix();
             Format {
                 fourcc: FourCC::from(p.pixelformat),
@@ -202,7 +207,7 @@ fn described(f: &raw::v4l2_format, kind: Kind) -> Format {
                 planes: vec![(p.bytesperline, p.sizeimage)],
             }
         }
-        Kind::Multi => {
+        Family::Multi => {
             let p = f.fmt_pix_mp();
             // The structures are packed: fields are copied out, never borrowed.
             let plane_fmt = p.plane_fmt;
@@ -223,17 +228,17 @@ fn described(f: &raw::v4l2_format, kind: Kind) -> Format {
 }
 
 /// The rate that is set; `None` where the driver has no say in it.
-pub(super) fn rate(fd: BorrowedFd<'_>, kind: Kind) -> Option<f32> {
+pub(super) fn rate(fd: BorrowedFd<'_>, family: Family) -> Option<f32> {
     let mut p = raw::v4l2_streamparm::zeroed();
-    p.type_ = kind.buf_type();
+    p.type_ = family.buf_type();
     ioctl::G_PARM.call(fd, &mut p).ok()?;
     interval_of(&p)
 }
 
 /// Asks for a rate; gives the one that the driver took.
-pub(super) fn set_rate(fd: BorrowedFd<'_>, kind: Kind, fps: f32) -> io::Result<Option<f32>> {
+pub(super) fn set_rate(fd: BorrowedFd<'_>, family: Family, fps: f32) -> io::Result<Option<f32>> {
     let mut p = raw::v4l2_streamparm::zeroed();
-    p.type_ = kind.buf_type();
+    p.type_ = family.buf_type();
     let (numerator, denominator) = fraction(fps);
     p.parm.capture =
         raw::v4l2_captureparm { timeperframe: raw::v4l2_fract { numerator, denominator }, ..capture_arm(&p) };
@@ -265,15 +270,6 @@ fn fraction(fps: f32) -> (u32, u32) {
     }
 }
 
-/// What the driver says of the chosen input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Input {
-    /// Why it gives no picture, if the driver knows (no signal, no power).
-    pub(super) trouble: Option<&'static str>,
-    /// It must be told the timings of its signal, as HDMI must, and a camera need not.
-    pub(super) wants_timings: bool,
-}
-
 /// Asks about the chosen input; `None`: the driver knows no inputs.
 pub(super) fn input(fd: BorrowedFd<'_>) -> Option<Input> {
     let mut index: std::os::raw::c_int = 0;
@@ -288,166 +284,6 @@ pub(super) fn input(fd: BorrowedFd<'_>) -> Option<Input> {
     ];
     let trouble = troubles.into_iter().find_map(|(bit, words)| (input.status & bit != 0).then_some(words));
     Some(Input { trouble, wants_timings: input.capabilities & raw::V4L2_IN_CAP_DV_TIMINGS != 0 })
-}
-
-/// Allocates that many buffers (0: frees them); gives how many there are.
-pub(super) fn request_buffers(fd: BorrowedFd<'_>, kind: Kind, count: u32) -> io::Result<u32> {
-    let mut r = raw::v4l2_requestbuffers::zeroed();
-    (r.count, r.type_, r.memory) = (count, kind.buf_type(), raw::v4l2_memory_V4L2_MEMORY_MMAP);
-    ioctl::REQBUFS.call(fd, &mut r)?;
-    Ok(r.count)
-}
-
-/// Starts or stops streaming.
-pub(super) fn stream(fd: BorrowedFd<'_>, kind: Kind, on: bool) -> io::Result<()> {
-    let mut buf_type = kind.buf_type() as std::os::raw::c_int;
-    let request = if on { ioctl::STREAMON } else { ioctl::STREAMOFF };
-    request.call(fd, &mut buf_type)
-}
-
-/// As many memory planes as V4L2 allows.
-pub(super) const MOST_PLANES: usize = 8;
-
-/// A part of a buffer's memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Part {
-    /// Where to map it from ([`query_buffer`]), or where its picture begins ([`dequeue`]).
-    pub(super) offset: u32,
-    /// Its whole length ([`query_buffer`]), or where its picture ends ([`dequeue`]).
-    pub(super) len: u32,
-}
-
-/// A buffer that the driver gave back.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Filled {
-    pub(super) index: u32,
-    pub(super) flags: u32,
-    pub(super) sequence: u32,
-    /// The driver's time stamp; on which clock, the flags say.
-    pub(super) stamp: Duration,
-    pub(super) parts: [Part; MOST_PLANES],
-}
-
-/// An ioctl on a `v4l2_buffer`, with room for its planes where the family has them.
-///
-/// # Safety
-/// If `request` hands the buffer to the driver, nobody may be reading it.
-unsafe fn with_planes(
-    fd: BorrowedFd<'_>,
-    request: &Ioctl<raw::v4l2_buffer>,
-    kind: Kind,
-    index: u32,
-) -> io::Result<(raw::v4l2_buffer, [raw::v4l2_plane; MOST_PLANES])> {
-    let mut planes = [raw::v4l2_plane::zeroed(); MOST_PLANES];
-    let mut b = raw::v4l2_buffer::zeroed();
-    (b.index, b.type_, b.memory) = (index, kind.buf_type(), raw::v4l2_memory_V4L2_MEMORY_MMAP);
-    if kind == Kind::Multi {
-        (b.m.planes, b.length) = (planes.as_mut_ptr(), MOST_PLANES as u32);
-    }
-    // SAFETY: the only pointer and its length describe `planes`, which lives until the ioctl has returned; what is read
-    // meanwhile, the caller vouches for.
-    unsafe { request.call_with_pointers(fd, &mut b)? };
-    Ok((b, planes))
-}
-
-/// Where a buffer's memory is to be mapped from, a [`Part`] a memory plane.
-pub(super) fn query_buffer(fd: BorrowedFd<'_>, kind: Kind, index: u32) -> io::Result<Vec<Part>> {
-    // SAFETY: to ask about a buffer hands over none.
-    let (b, planes) = unsafe { with_planes(fd, &ioctl::QUERYBUF, kind, index)? };
-    Ok(match kind {
-        // SAFETY: for memory-mapped buffers of this family the driver has written the union's `offset`.
-        Kind::Single => vec![Part { offset: unsafe { b.m.offset }, len: b.length }],
-        Kind::Multi => {
-            let part = |p: &raw::v4l2_plane| {
-                // SAFETY: for memory-mapped buffers the driver has written the union's `mem_offset`.
-                Part { offset: unsafe { p.m.mem_offset }, len: p.length }
-            };
-            planes.iter().take(b.length as usize).map(part).collect()
-        }
-    })
-}
-
-/// Gives a buffer to the driver, which writes into it from now on.
-///
-/// # Safety
-/// No slice of [`Mapping::bytes`] of that buffer may live.
-pub(super) unsafe fn queue(fd: BorrowedFd<'_>, kind: Kind, index: u32) -> io::Result<()> {
-    // SAFETY: the caller vouches for it that nobody reads the buffer.
-    unsafe { with_planes(fd, &ioctl::QBUF, kind, index).map(|_| ()) }
-}
-
-/// Takes a filled buffer from the driver; `None`: there is none yet.
-pub(super) fn dequeue(fd: BorrowedFd<'_>, kind: Kind) -> io::Result<Option<Filled>> {
-    // SAFETY: to take a buffer hands over none.
-    let (b, planes) = match unsafe { with_planes(fd, &ioctl::DQBUF, kind, 0) } {
-        Ok(taken) => taken,
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    let mut parts = [Part::default(); MOST_PLANES];
-    match kind {
-        Kind::Single => parts[0] = Part { offset: 0, len: b.bytesused },
-        Kind::Multi => {
-            for (part, p) in parts.iter_mut().zip(&planes).take(b.length as usize) {
-                *part = Part { offset: p.data_offset, len: p.bytesused };
-            }
-        }
-    }
-    // The fields' widths differ between architectures.
-    #[allow(clippy::unnecessary_cast)]
-    let (seconds, micros) = (b.timestamp.tv_sec as i64, b.timestamp.tv_usec as i64);
-    let stamp = Duration::from_secs(seconds.try_into().unwrap_or(0))
-        + Duration::from_micros(micros.try_into().unwrap_or(0));
-    Ok(Some(Filled { index: b.index, flags: b.flags, sequence: b.sequence, stamp, parts }))
-}
-
-/// Memory of a driver's buffer, mapped for reading.
-#[derive(Debug)]
-pub(super) struct Mapping {
-    at: std::ptr::NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: the mapping belongs to this value alone and is memory like any other, on whichever thread.
-unsafe impl Send for Mapping {}
-
-impl Mapping {
-    /// Maps a part of a buffer.
-    pub(super) fn new(fd: BorrowedFd<'_>, part: Part) -> io::Result<Mapping> {
-        let len = part.len as usize;
-        // SAFETY: a fresh shared mapping at an address of the kernel's choice touches no memory of ours. Some drivers
-        // insist on write access although nothing is ever written.
-        let at = unsafe {
-            v4l::v4l2::mmap(
-                std::ptr::null_mut(),
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                fd.as_raw_fd(),
-                part.offset as libc::off_t,
-            )?
-        };
-        let at = std::ptr::NonNull::new(at.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Mapping { at, len })
-    }
-
-    /// The bytes.
-    ///
-    /// # Safety
-    /// The driver must not own the buffer as long as the slice lives: it would write under a reader's eyes.
-    pub(super) unsafe fn bytes(&self) -> &[u8] {
-        // SAFETY: `at` and `len` are a live mapping, readable, and unmapped only when `self` is dropped; that nothing
-        // writes to it meanwhile, the caller vouches for.
-        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.len) }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the mapping was made by `new` and nothing borrows from it any more. There is nothing to be done about
-        // a failure.
-        let _ = unsafe { v4l::v4l2::munmap(self.at.as_ptr().cast(), self.len) };
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 use std::io;
 use std::path::Path;
 
+use super::driver::Input;
 use super::nodes::Node;
-use super::sys::{Capability, Input};
+use super::sys::Capability;
 use crate::capture::{Error, ErrorKind};
 
 /// Chips that turn HDMI or SDI into what a camera port takes, by a part of the names of their sub-devices.
