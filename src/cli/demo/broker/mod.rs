@@ -24,6 +24,8 @@ const MOST_BYTES: usize = 4 << 20;
 const MOST_CONNECTIONS: usize = 16;
 /// How many messages wait for a subscriber that does not keep up; further ones pass it by.
 const MOST_WAITING: usize = 1000;
+/// How many topics keep their last message; that of a further one is handed on, and not kept.
+const MOST_RETAINED: usize = 1000;
 /// How long a connection may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -217,7 +219,7 @@ impl State {
         let Message { topic, payload, retain } = message;
         if *retain && payload.is_empty() {
             self.retained.remove(topic);
-        } else if *retain {
+        } else if *retain && (self.retained.len() < MOST_RETAINED || self.retained.contains_key(topic)) {
             self.retained.insert(topic.clone(), payload.clone());
         }
         if let Some((filter, watcher)) = &self.watcher

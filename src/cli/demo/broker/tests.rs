@@ -115,3 +115,15 @@ fn connections_beyond_the_bound_are_refused_and_those_within_it_go_on() {
     held[0].write_all(&packet::message("still", b"here", false)).unwrap();
     assert_eq!(subscriber.next(SOON), Some(("still".to_owned(), b"here".to_vec())));
 }
+
+#[test]
+fn no_more_topics_are_kept_than_the_bound() {
+    let mut state = State::default();
+    let said =
+        |n: usize, payload: &[u8]| Message { topic: format!("t/{n}"), payload: payload.into(), retain: true };
+    for n in 0..=MOST_RETAINED {
+        state.publish(&said(n, b"old"));
+    }
+    state.publish(&said(0, b"new"));
+    assert_eq!((state.retained.len(), &state.retained["t/0"][..]), (MOST_RETAINED, &b"new"[..]));
+}
