@@ -16,8 +16,10 @@ ARCH ?= amd64 arm64
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: build ## photographs through the whole pipeline and out of a broker; needs no camera, no broker
-	@cargo run --quiet --release --locked -- demo
+demo: ## photographs through the whole pipeline and out of a broker; needs no camera, no broker
+	@scripts/packages.sh build
+	cargo build --profile demo --locked
+	@cargo run --quiet --profile demo --locked -- demo
 
 build: ## the release binary, target/release/vigie (or where CARGO_TARGET_DIR says)
 	@scripts/packages.sh build
