@@ -1,3 +1,5 @@
+//! A camera whose driver is one for tests: what becomes of its pictures, good and bad.
+
 use super::*;
 use crate::capture::ErrorKind;
 use crate::capture::jpeg::tests::picture;

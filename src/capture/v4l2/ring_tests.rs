@@ -1,3 +1,5 @@
+//! The ring against a driver that fills, breaks and fails on command.
+
 use super::*;
 use crate::capture::v4l2::fake::{CAPACITY, Call, FakeDriver, broken};
 
