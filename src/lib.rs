@@ -15,5 +15,6 @@ pub mod frame;
 pub mod geometry;
 pub mod mqtt;
 pub mod scene;
+pub mod tracker;
 pub mod turn;
 pub mod vision;
