@@ -9,18 +9,19 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tract_onnx::prelude::{Framework, InferenceModelExt, IntoTValue, Tensor as Array};
 use vigie::capture::{Camera, Request, SourceSpec, Take};
-use vigie::clock::{Clock, SystemClock};
+use vigie::clock::{Clock, Moment, SystemClock};
 use vigie::detector::int8::exec::{Input, Output};
 use vigie::detector::int8::{self, Region};
-use vigie::detector::{Detector, Options, Thresholds};
+use vigie::detector::{Detection, Detector, Options, Thresholds};
 use vigie::frame::{Frame, PixelFormat};
-use vigie::geometry::Size;
-use vigie::scene::Scene;
+use vigie::geometry::{BBox, Size};
+use vigie::scene::{Scene, objects};
+use vigie::tracker::{self, Tracker};
 use vigie::vision::{Mask, Preprocessor, Tensor, picture};
 
 /// The system's allocator, counting what any thread allocates.
@@ -113,6 +114,7 @@ fn frames() -> Vec<Frame> {
 
 fn main() {
     taking_a_frame_from_a_camera();
+    following_a_crowd();
     for threads in [1, 2] {
         the_engine(threads);
         from_frame_to_detections(threads);
@@ -154,7 +156,15 @@ fn from_frame_to_detections(threads: usize) {
     let thresholds = Thresholds { default: 0.001, labels: Vec::new() }.resolve(&names).expect("no labels");
     let size = detector.contract().size;
     let (mut tensor, mut found) = (Tensor::new(size), Vec::new());
-    let (mut mask, mut scene) = (Mask::new(Vec::new()), Scene::new(names.len(), Duration::from_secs(2)));
+    let telling = objects::Options {
+        filters: Vec::new(),
+        zones: Vec::new(),
+        lines: Vec::new(),
+        update_every: Duration::from_secs(1),
+        stationary_after: Duration::from_secs(10),
+    };
+    let mut scene = Scene::new(names.len(), Duration::from_secs(2), telling);
+    let (mut mask, tracker) = (Mask::new(Vec::new()), Tracker::new(tracker::Options::default()));
     let mut facts = Vec::with_capacity(2 * names.len());
     let mut cameras: Vec<(Frame, Preprocessor)> =
         frames().into_iter().map(|frame| (frame, Preprocessor::new(size))).collect();
@@ -171,7 +181,8 @@ fn from_frame_to_detections(threads: usize) {
             let run = allocations(|| detector.infer(&tensor).expect("a run"));
             let decode = allocations(|| detector.decode(&letterbox, &thresholds, &mut found));
             facts.clear();
-            let counting = allocations(|| scene.look(Duration::from_secs(round), &found, &mut facts));
+            let at = Moment { monotonic: Duration::from_secs(round), wall: SystemTime::UNIX_EPOCH };
+            let counting = allocations(|| scene.look(at, letterbox.picture, &found, &tracker, &mut facts));
             if round > 0 {
                 assert_eq!(prepare, 0, "preparing {}", frame.format);
                 assert_eq!(decode, 0, "decoding and suppressing");
@@ -186,6 +197,28 @@ fn from_frame_to_detections(threads: usize) {
         infer <= frames * TRACTS_A_FRAME + rayons,
         "{infer} allocations in {frames} runs on {threads} threads"
     );
+}
+
+/// Twenty who go about and are overlooked now and then: once there were so many, following them costs nothing.
+fn following_a_crowd() {
+    let size = Size::new(640, 480);
+    let mut tracker = Tracker::new(tracker::Options::default());
+    let good = [0.4; 4];
+    let mut look = |n: u32| {
+        let seen: Vec<Detection> = (0..20)
+            .filter(|person| !(n + person * 7).is_multiple_of(9))
+            .map(|person| {
+                let (lane, phase) = ((person % 5) as f32, (n as f32 * 0.1 + person as f32).sin());
+                let (x, y) = (300.0 + 250.0 * phase, 60.0 + 80.0 * lane);
+                let score = if (n + person).is_multiple_of(4) { 0.2 } else { 0.6 };
+                Detection { class_id: (person % 2) as u16, score, bbox: BBox::new(x, y, x + 40.0, y + 100.0) }
+            })
+            .collect();
+        allocations(|| tracker.look(Duration::from_millis(200) * n, size, &seen, &good))
+    };
+    let _: u64 = (0..200).map(&mut look).sum();
+    let counted: u64 = (200..400).map(&mut look).sum();
+    assert_eq!(counted, 0, "following in 200 looks");
 }
 
 fn taking_a_frame_from_a_camera() {

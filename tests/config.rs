@@ -233,7 +233,7 @@ fn zones_that_have_no_effect_yet_are_not_passed_over_in_silence() {
     let zone = "[[camera.zone]]\nname = \"z\"\npoints = [[0, 0], [1, 0], [0, 1]]\n";
     let output = check(format!("[[camera]]\nname = \"a\"\nsource = {{ testcard = true }}\n{zone}"), &[]);
     assert!(output.status.success());
-    assert!(stderr(&output).contains("zones are checked but not acted upon"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("counts by zone are not made yet"), "{}", stderr(&output));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use support::daemon::common::vigie;
-use support::daemon::{Daemon, START, config, folder_of, photographs, until};
+use support::daemon::{Daemon, START, config, folder_of, folder_that_goes_away, photographs, until};
 use support::mosquitto::{Broker, PATIENCE, Received, Setup, Subscriber};
 
 /// The retained values under a topic filter, as they are at the broker.
@@ -46,6 +46,11 @@ fn from_photographs_to_the_broker_and_a_clean_stop() {
                 assert_eq!((&json["schema"], &json["camera"]), (&1.into(), &"front".into()));
                 assert_eq!(qos, 0);
                 labels.extend(json["detections"].as_array().unwrap().iter().map(|d| d["label"].to_string()));
+            }
+            "front/events" => {
+                let json: serde_json::Value = serde_json::from_str(&payload).unwrap();
+                assert_eq!((&json["schema"], &json["camera"]), (&1.into(), &"front".into()));
+                assert_eq!(qos, 1);
             }
             "stats" => {
                 let json: serde_json::Value = serde_json::from_str(&payload).unwrap();
@@ -91,13 +96,7 @@ fn person_is_seen(all: &Subscriber) {
 #[test]
 fn a_camera_that_is_lost_leaves_what_was_known_and_says_that_it_is_old() {
     let broker = Broker::start();
-    let folder = tempfile::tempdir().unwrap();
-    let (shown, away) = (folder.path().join("shown"), folder.path().join("away"));
-    // Two, so that each is read from the folder when its turn comes.
-    std::fs::create_dir(&shown).unwrap();
-    for name in ["a.jpg", "b.jpg"] {
-        std::fs::copy(photographs().join("musicians.jpg"), shown.join(name)).unwrap();
-    }
+    let (_folder, shown, away) = folder_that_goes_away("musicians.jpg");
     let all = broker.subscribe("vigie/porch/front/#");
     let _daemon = Daemon::start(&config(broker.port, &shown));
     person_is_seen(&all);
@@ -110,6 +109,7 @@ fn a_camera_that_is_lost_leaves_what_was_known_and_says_that_it_is_old() {
             "vigie/porch/front/status" => {}
             // States overtake samples: the look that was in progress may be told of after the loss.
             "vigie/porch/front/detections" => late += 1,
+            "vigie/porch/front/events" => assert!(message.payload.contains("\"reason\":\"camera_lost\"")),
             _ => panic!("no value follows a loss: {message:?}"),
         }
     }

@@ -13,7 +13,7 @@ for prefix in /usr /usr/local /opt/vigie; do
   below=$work/$root$prefix
   case $prefix in /opt/*) units=$work/$root/etc/systemd/system ;; *) units=$below/lib/systemd/system ;; esac
   for file in "$below"/bin/vigie "$units/vigie.service" "$below"/share/vigie/models/vigie-xxs-320-int8.onnx \
-    "$below"/share/vigie/schema/{vigie.schema,detections,stats}.json "$below"/share/man/man1/vigie{,-run}.1 \
+    "$below"/share/vigie/schema/{vigie.schema,detections,event,stats}.json "$below"/share/man/man1/vigie{,-run}.1 \
     "$below"/share/bash-completion/completions/vigie "$work/$root/etc/vigie/vigie.toml"; do
     [ -s "$file" ] || die "$prefix: $file is missing or empty; there are: $(installed "$root" | tr '\n' ' ')"
   done

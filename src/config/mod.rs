@@ -76,7 +76,7 @@ pub struct Camera {
     /// A count falls only when fewer were seen for so long; and of a label nothing is said before the camera was looked
     /// at for so long.
     pub hold: Duration,
-    /// Parts of the picture that have a name; their names are unique. Not acted upon yet.
+    /// Parts of the picture that have a name; their names are unique.
     pub zones: Vec<Zone>,
     /// Parts of the picture that nobody shall see; they are blackened before anything looks.
     pub privacy_masks: Vec<Polygon>,
@@ -137,7 +137,7 @@ impl Config {
         let zoned = self.cameras.iter().filter(|camera| !camera.zones.is_empty());
         let say = |camera: &Camera| {
             format!(
-                "camera `{}`: zones are checked but not acted upon yet: objects count anywhere",
+                "camera `{}`: events name the zones, but counts by zone are not made yet: objects count anywhere",
                 camera.name
             )
         };

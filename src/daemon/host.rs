@@ -2,10 +2,24 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::clock::Moment;
 
 /// The kernel's id of this boot; monotonic times of different boots can't be compared.
 pub fn boot_id() -> String {
     read("/proc/sys/kernel/random/boot_id").unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// A name of this run of the program that no other run ever has, on this board or another: the boot's id and when in it the
+/// program started, to the millisecond. No wall clock: that may jump, and stand at 1970.
+pub fn run_id(started: Moment) -> String {
+    run_id_of(&boot_id(), started.monotonic)
+}
+
+fn run_id_of(boot_id: &str, started: Duration) -> String {
+    let boot: String = boot_id.chars().filter(char::is_ascii_hexdigit).take(12).collect();
+    format!("{boot}-{:x}", started.as_millis())
 }
 
 /// The temperature of the processor in degrees Celsius.
@@ -86,6 +100,14 @@ mod tests {
         let (now, peak) = memory_mib().expect("procfs is there");
         assert!(now > 0.5 && peak >= now * 0.9, "{now} {peak}");
         assert_eq!(boot_id().len(), 36);
+    }
+
+    #[test]
+    fn no_run_has_the_name_of_another() {
+        let run = |ms| run_id_of("9d7d917a-bda2-41c8-a60c-123639d615f0", Duration::from_millis(ms));
+        assert_eq!(run(70_000), "9d7d917abda2-11170");
+        assert_ne!(run(70_000), run(70_001));
+        assert!(!run_id_of("unknown", Duration::ZERO).contains('n'), "hexadecimal digits only");
     }
 
     #[test]

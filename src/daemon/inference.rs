@@ -92,14 +92,17 @@ fn run(
     pulse: &AtomicU64,
 ) -> Result<(), detector::Error> {
     while !wake.stopping() {
-        let now = clock.now().monotonic;
+        let moment = clock.now();
+        let now = moment.monotonic;
         pulse.store(milliseconds(now), Ordering::Relaxed);
-        lanes.iter_mut().for_each(|lane| lane.tick(now));
+        lanes.iter_mut().for_each(|lane| lane.tick(moment));
         lanes.sort_unstable_by_key(Lane::due);
         if !look_once(lanes, eye, clock, now)? {
             wake.sleep(until_next(lanes, now));
         }
     }
+    let now = clock.now();
+    lanes.iter_mut().for_each(|lane| lane.stop(now));
     Ok(())
 }
 

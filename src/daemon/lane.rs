@@ -8,14 +8,15 @@ use log::{info, warn};
 
 use super::figures::CameraFigures;
 use crate::capture::{Camera, State, Take};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::detector::{self, ClassThresholds, Detection, Detector};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
 use crate::mqtt::Herald;
-use crate::mqtt::dialect::Look;
+use crate::mqtt::dialect::{Look, Occasion};
 use crate::mqtt::payload::Stages;
 use crate::scene::{Fact, Scene};
+use crate::tracker::Tracker;
 use crate::turn::Turn;
 use crate::vision::{self, Mask, Preprocessor, Tensor};
 
@@ -44,6 +45,8 @@ pub struct Parts {
     pub mask: Mask,
     /// What counts as seen.
     pub thresholds: ClassThresholds,
+    /// Knows what it saw before.
+    pub tracker: Tracker,
     /// What is remembered of it.
     pub scene: Scene,
     /// Says what is so.
@@ -60,8 +63,13 @@ pub struct Lane {
     preprocessor: Preprocessor,
     mask: Mask,
     thresholds: ClassThresholds,
+    /// What the tracker is shown besides: where an object was, a weak box is that object.
+    weak: ClassThresholds,
+    tracker: Tracker,
     scene: Scene,
     facts: Vec<Fact>,
+    /// The latest frame that was looked at.
+    occasion: Occasion,
     herald: Herald,
     figures: Arc<CameraFigures>,
     /// The status that was said last.
@@ -73,16 +81,20 @@ pub struct Lane {
 impl Lane {
     /// A lane towards a model with inputs of that `size`, for a camera that was introduced as offline.
     pub fn new(parts: Parts, size: Size, clock: &dyn Clock) -> Lane {
-        let Parts { camera, max_fps, mask, thresholds, scene, herald, figures } = parts;
+        let Parts { camera, max_fps, mask, thresholds, tracker, scene, herald, figures } = parts;
+        let now = clock.now();
         Lane {
             camera,
             turn: Turn::new(max_fps),
-            frame: Frame::packed(PixelFormat::Grey, Size::default(), clock.now()),
+            frame: Frame::packed(PixelFormat::Grey, Size::default(), now),
             preprocessor: Preprocessor::new(size),
             mask,
             facts: Vec::with_capacity(2 * thresholds.scores().len()),
+            weak: ClassThresholds::new(thresholds.scores().iter().map(|&score| weak(score)).collect()),
             thresholds,
+            tracker,
             scene,
+            occasion: Occasion { seq: 0, captured: now, size: Size::default(), stages: Stages::default() },
             herald,
             figures,
             state: State::Offline,
@@ -96,12 +108,19 @@ impl Lane {
     }
 
     /// Time has passed, and perhaps the camera is lost; neither waits for a turn.
-    pub fn tick(&mut self, now: Duration) {
+    pub fn tick(&mut self, now: Moment) {
         if let Some(state) = self.camera.take_loss() {
-            self.lost(state);
+            self.lost(state, now);
         }
-        self.scene.tick(now, &mut self.facts);
-        self.say_facts();
+        self.tracker.tick(now.monotonic);
+        self.scene.tick(now.monotonic, &self.tracker, &mut self.facts);
+        self.say_facts(now);
+    }
+
+    /// Nobody looks any more: objects end.
+    pub fn stop(&mut self, now: Moment) {
+        self.scene.stop(&mut self.facts);
+        self.say_facts(now);
     }
 
     /// Looks at the newest frame, from the tensor to the last message; `false`: there was none.
@@ -114,7 +133,7 @@ impl Lane {
             match self.camera.take(&mut self.frame) {
                 Take::Frame => break,
                 Take::Nothing => return Ok(false),
-                Take::Lost(state) => self.lost(state),
+                Take::Lost(state) => self.lost(state, clock.now()),
             }
         }
         self.turn.taken(clock.now().monotonic);
@@ -130,24 +149,21 @@ impl Lane {
         self.say_status(State::Online);
         let letterbox = prepared.letterbox;
         self.mask.apply(&mut eye.tensor, &prepared);
-        let timing = eye.detector.detect(&eye.tensor, &letterbox, &self.thresholds, &mut eye.detections)?;
+        let timing = eye.detector.detect(&eye.tensor, &letterbox, &self.weak, &mut eye.detections)?;
         let stages = Stages {
             decode: prepared.decode,
             prepare: prepared.prepare,
             infer: timing.infer,
             post: timing.post,
         };
-        let captured = self.frame.captured;
-        self.scene.look(captured.monotonic, &eye.detections, &mut self.facts);
-        self.say_facts();
-        self.herald.look(&Look {
-            seq: self.frame.sequence,
-            captured,
-            size: letterbox.picture,
-            stages,
-            detections: &eye.detections,
-            done: clock.now(),
-        });
+        let (captured, size, good) = (self.frame.captured, letterbox.picture, self.thresholds.scores());
+        self.occasion = Occasion { seq: self.frame.sequence, captured, size, stages };
+        self.tracker.look(captured.monotonic, size, &eye.detections, good);
+        eye.detections
+            .retain(|seen| good.get(usize::from(seen.class_id)).is_some_and(|&least| seen.score >= least));
+        self.scene.look(captured, size, &eye.detections, &self.tracker, &mut self.facts);
+        self.say_facts(clock.now());
+        self.herald.look(&Look { frame: self.occasion, detections: &eye.detections, done: clock.now() });
         self.figures.looked(&stages, clock.now().monotonic.saturating_sub(captured.monotonic));
         Ok(true)
     }
@@ -157,9 +173,11 @@ impl Lane {
         self.camera.ask_to_stop();
     }
 
-    fn lost(&mut self, state: State) {
+    fn lost(&mut self, state: State, now: Moment) {
         self.say_status(state);
-        self.scene.lost();
+        self.tracker.stop();
+        self.scene.lost(&mut self.facts);
+        self.say_facts(now);
         // The first frame after it is looked at whenever it comes.
         self.turn.reset();
     }
@@ -171,9 +189,9 @@ impl Lane {
         }
     }
 
-    fn say_facts(&mut self) {
+    fn say_facts(&mut self, now: Moment) {
         for fact in self.facts.drain(..) {
-            self.herald.fact(&fact);
+            self.herald.fact(&fact, &self.occasion, now);
         }
     }
 
@@ -191,4 +209,11 @@ impl Lane {
             info!("camera {}: pictures can be read again", self.camera.name());
         }
     }
+}
+
+/// From which score on a box that is too weak to be an object may be one that was there before.
+fn weak(good: f32) -> f32 {
+    const LEAST: f32 = 0.1;
+    // Above 1 a class is switched off.
+    if good > 1.0 { good } else { (0.5 * good).max(LEAST).min(good) }
 }

@@ -12,12 +12,14 @@ use super::lane::{Eye, Lane, Parts};
 use super::wake::Wake;
 use super::{Error, host, timesync};
 use crate::capture::Camera;
-use crate::clock::{Clock, Trust};
+use crate::clock::{Clock, Moment, Trust};
 use crate::config::{self, Config, defaults};
-use crate::detector::Detector;
+use crate::detector::{Detector, Thresholds};
 use crate::mqtt::dialect::VoiceOptions;
 use crate::mqtt::{Dialect, Herald, Native, Publisher, Site, Topics, topics};
-use crate::scene::Scene;
+use crate::scene::zones::Zone;
+use crate::scene::{Scene, objects};
+use crate::tracker::{self, Tracker};
 use crate::vision::Mask;
 
 /// How long the look in progress may take at a stop, until it is left to itself.
@@ -67,7 +69,7 @@ impl System {
             })??
         };
         info!("model {}: {}", config.model.path.display(), describe(&detector));
-        let site = Arc::new(site(&config, &detector));
+        let site = Arc::new(site(&config, &detector, clock.now()));
         let timesync = timesync::Watch::start(site.trust.clone());
         let dialects: Vec<Box<dyn Dialect>> = vec![Box::new(Native::new(Arc::clone(&site))?)];
         let broker = Broker::open(config.mqtt.clone(), Topics::new(&site.prefix, &site.device)?.status())?;
@@ -164,7 +166,7 @@ fn is_alive(silent: Duration, patience: Duration) -> Result<bool, Error> {
 /// that is a topic of ours.
 ///
 /// # Errors
-/// When the model can't be loaded, or a camera has a threshold for a label that it lacks.
+/// When the model can't be loaded, or a camera has a threshold or a zone for a label that it lacks.
 pub fn load_model(config: &Config) -> Result<Detector, Error> {
     let detector = Detector::load(&config.model)?;
     if let Some(label) = detector.contract().names.iter().find(|label| topics::is_reserved(label)) {
@@ -173,16 +175,22 @@ pub fn load_model(config: &Config) -> Result<Detector, Error> {
     for camera in &config.cameras {
         let resolved = camera.thresholds.resolve(&detector.contract().names);
         resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
+        for labels in camera.zones.iter().filter_map(|zone| zone.labels.as_ref()) {
+            let wanted = labels.iter().map(|label| (label.clone(), 0.0)).collect();
+            let resolved = Thresholds { default: 0.0, labels: wanted }.resolve(&detector.contract().names);
+            resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
+        }
     }
     Ok(detector)
 }
 
-fn site(config: &Config, detector: &Detector) -> Site {
+fn site(config: &Config, detector: &Detector, started: Moment) -> Site {
     let file = config.model.path.file_stem().unwrap_or_default();
     Site {
         prefix: config.mqtt.as_ref().map_or(defaults::PREFIX, |options| &options.prefix).to_owned(),
         device: config.device.clone(),
         boot_id: host::boot_id(),
+        run_id: host::run_id(started),
         model: file.to_string_lossy().into_owned(),
         labels: detector.contract().names.clone(),
         cameras: config.cameras.iter().map(|camera| camera.name.clone()).collect(),
@@ -217,11 +225,15 @@ fn lane(
         Arc::clone(house.clock),
         Arc::new(move || ring.ring()),
     );
+    let zones: Vec<String> = camera.zones.iter().map(|zone| zone.name.clone()).collect();
     let options = VoiceOptions {
         camera: &camera.name,
         max_fps: camera.max_fps,
         detections_max_fps: camera.detections_rate,
+        zones: &zones,
+        lines: &[],
     };
+    let tracking = tracker::Options::default();
     let voices = house.dialects.iter().map(|dialect| dialect.voice(&options)).collect();
     let parts = Parts {
         figures: figures.camera(&camera.name, capture.vitals()),
@@ -229,10 +241,36 @@ fn lane(
         max_fps: camera.max_fps,
         mask: Mask::new(camera.privacy_masks.clone()),
         thresholds,
-        scene: Scene::new(contract.names.len(), camera.hold),
+        scene: Scene::new(contract.names.len(), camera.hold, objects(camera, &contract.names, &tracking)),
+        tracker: Tracker::new(tracking),
         herald: Herald::new(voices, Arc::clone(house.publisher)),
     };
     Ok(Lane::new(parts, contract.size, house.clock.as_ref()))
+}
+
+/// So many looks in a row must agree that an object has come into a zone, or gone out of it.
+const INERTIA: u32 = 2;
+/// How often one object may be told of.
+const UPDATE_EVERY: Duration = Duration::from_secs(1);
+
+/// How a camera's objects are told of.
+fn objects(camera: &config::Camera, names: &[String], tracking: &tracker::Options) -> objects::Options {
+    let zone = |zone: &config::Zone| Zone {
+        polygon: zone.polygon.clone(),
+        classes: zone
+            .labels
+            .as_ref()
+            .map_or(Vec::new(), |labels| names.iter().map(|n| labels.contains(n)).collect()),
+        inertia: INERTIA,
+        loitering: Duration::ZERO,
+    };
+    objects::Options {
+        filters: Vec::new(),
+        zones: camera.zones.iter().map(zone).collect(),
+        lines: Vec::new(),
+        update_every: UPDATE_EVERY,
+        stationary_after: tracking.stationary_after,
+    }
 }
 
 fn describe(detector: &Detector) -> String {

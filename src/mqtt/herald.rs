@@ -1,8 +1,9 @@
 //! The [`Herald`] of one camera: says what is so in every dialect, and hands the messages to the publisher.
 
-use super::dialect::{Look, Voice};
+use super::dialect::{Look, Occasion, Voice};
 use super::publisher::Publisher;
 use crate::capture::State;
+use crate::clock::Moment;
 use crate::scene::Fact;
 
 /// A camera's voices and where they are heard.
@@ -24,10 +25,10 @@ impl Herald {
         }
     }
 
-    /// A fact about what the camera sees.
-    pub fn fact(&mut self, fact: &Fact) {
+    /// A fact about what the camera sees, which came of a frame, or of the time since the last one; it is `now`.
+    pub fn fact(&mut self, fact: &Fact, of: &Occasion, now: Moment) {
         for voice in &mut self.voices {
-            voice.fact(fact, &mut |message| self.publisher.publish(message));
+            voice.fact(fact, of, now, &mut |message| self.publisher.publish(message));
         }
     }
 

@@ -2,14 +2,18 @@
 
 use schemars::{Schema, schema_for};
 
-use super::payload::{Detections, DeviceStats};
+use super::payload::{Detections, DeviceStats, Event};
 
 /// A payload's name and the maker of its schema.
 pub type Entry = (&'static str, fn() -> Schema);
 
 /// Every payload's schema.
 pub fn all() -> &'static [Entry] {
-    &[("detections", || schema_for!(Detections<'static>)), ("stats", || schema_for!(DeviceStats<'static>))]
+    &[
+        ("detections", || schema_for!(Detections<'static>)),
+        ("event", || schema_for!(Event<'static>)),
+        ("stats", || schema_for!(DeviceStats<'static>)),
+    ]
 }
 
 /// A schema as it is shipped and printed.

@@ -143,6 +143,11 @@ impl CameraTopics {
         format!("{}/detections", self.base)
     }
 
+    /// `…/events`: JSON, what happened to an object.
+    pub fn events(&self) -> String {
+        format!("{}/events", self.base)
+    }
+
     /// `…/LABEL/count`: how many of that label are seen, retained. `level` is one of [`LabelLevels`].
     pub fn count(&self, level: &str) -> String {
         format!("{}/{level}/count", self.base)
@@ -166,6 +171,7 @@ mod tests {
         let front = topics.camera("front").unwrap();
         assert_eq!(front.status(), "vigie/porch/front/status");
         assert_eq!(front.detections(), "vigie/porch/front/detections");
+        assert_eq!(front.events(), "vigie/porch/front/events");
         assert_eq!(front.count("person"), "vigie/porch/front/person/count");
         assert_eq!(front.occupancy("traffic_light"), "vigie/porch/front/traffic_light/occupancy");
         assert_eq!(Topics::new("home/vigie", "porch").unwrap().status(), "home/vigie/porch/status");

@@ -1,7 +1,9 @@
 //! What a scene has to say. A [`Fact`] knows no topic and no JSON: those are a dialect's business.
 
-/// Something that is so from now on, about one camera.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use super::objects::{Happened, Object};
+
+/// Something that is so from now on, or that happened, about one camera.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
     /// So many objects of a class are there.
     Count {
@@ -16,5 +18,12 @@ pub enum Fact {
         class_id: u16,
         /// At least one.
         occupied: bool,
+    },
+    /// Something happened to an object.
+    Object {
+        /// What.
+        happened: Happened,
+        /// The object, as it is now; in a box, for it happens seldom and is large.
+        object: Box<Object>,
     },
 }

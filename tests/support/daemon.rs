@@ -150,6 +150,18 @@ pub fn photographs() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/pictures")
 }
 
+/// A folder for a camera, where it is and where it may be moved to; in it one of the bundled photographs twice, so that each
+/// is read from it when its turn comes.
+pub fn folder_that_goes_away(name: &str) -> (tempfile::TempDir, std::path::PathBuf, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let (shown, away) = (folder.path().join("shown"), folder.path().join("away"));
+    std::fs::create_dir(&shown).unwrap();
+    for copy in ["a.jpg", "b.jpg"] {
+        std::fs::copy(photographs().join(name), shown.join(copy)).unwrap();
+    }
+    (folder, shown, away)
+}
+
 /// A folder with some of the bundled photographs.
 pub fn folder_of(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -37,7 +37,7 @@ pub(super) struct Device<D: Driver> {
 }
 
 impl Device<Handle> {
-    /// See [`super::open`].
+    /// See [`super::open()`].
     pub(super) fn open(
         matcher: &DeviceMatcher,
         request: &Request,

@@ -151,7 +151,7 @@ section! {
         detections_rate: RateOrNever,
         /// A count falls, and an occupancy turns `OFF`, only when fewer were seen for so long. Default: `detect.hold`.
         hold: Time<0, HOUR>,
-        /// Parts of the picture that have a name. Checked, not acted upon yet.
+        /// Parts of the picture that have a name: events say in which of them an object is.
         zone: Vec<Located<Zone>>,
         /// Parts of the picture that nobody shall see; they are blackened before anything looks.
         privacy_mask: Vec<Located<PrivacyMask>>,
@@ -191,7 +191,7 @@ section! {
         points: Vec<Located<Pair<Coordinate>>> [required],
         /// What the points are: fractions of width and height, or pixels of a picture of the camera's `size`.
         unit: OneOf<Unit> = OneOf(Unit::Fraction),
-        /// Only objects with these labels count. Default: all.
+        /// Only objects with these labels count as in it. Default: all.
         labels: Vec<Located<Text>>,
     }
 }

@@ -26,6 +26,8 @@ pub struct Site {
     pub device: String,
     /// The kernel's id of this boot.
     pub boot_id: String,
+    /// The program's own id of this run, which never comes again.
+    pub run_id: String,
     /// The model's name.
     pub model: String,
     /// The model's labels, by class.
@@ -36,9 +38,9 @@ pub struct Site {
     pub trust: Trust,
 }
 
-/// One processed frame.
+/// The frame that something came of.
 #[derive(Clone, Copy, Debug)]
-pub struct Look<'a> {
+pub struct Occasion {
     /// Sequence number of the frame.
     pub seq: u64,
     /// When it was captured.
@@ -47,6 +49,13 @@ pub struct Look<'a> {
     pub size: Size,
     /// How long its stages took.
     pub stages: Stages,
+}
+
+/// One processed frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// The frame.
+    pub frame: Occasion,
     /// What was seen, boxes in pixels of the frame, the surest first.
     pub detections: &'a [Detection],
     /// When it was done.
@@ -77,6 +86,10 @@ pub struct VoiceOptions<'a> {
     pub max_fps: f32,
     /// Messages about single looks a second, at most; 0: none.
     pub detections_max_fps: f32,
+    /// The names of its zones.
+    pub zones: &'a [String],
+    /// The names of its lines.
+    pub lines: &'a [String],
 }
 
 /// Says what is so with one camera.
@@ -84,8 +97,8 @@ pub trait Voice: Send {
     /// Whether it gives frames.
     fn status(&mut self, state: State, say: Say<'_>);
 
-    /// A fact about what it sees.
-    fn fact(&mut self, fact: &Fact, say: Say<'_>);
+    /// A fact about what it sees, which came of a frame, or of the time since the last one; it is `now`.
+    fn fact(&mut self, fact: &Fact, of: &Occasion, now: Moment, say: Say<'_>);
 
     /// A look at one of its frames, after the facts that came of it.
     fn look(&mut self, _look: &Look<'_>, _say: Say<'_>) {}

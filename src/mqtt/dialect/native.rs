@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Dialect, Look, Say, Site, Voice, VoiceOptions};
+use super::{Dialect, Look, Occasion, Say, Site, Voice, VoiceOptions};
 use crate::capture::State;
-use crate::mqtt::payload::{self, Detections, DeviceStats, FrameFacts, Origin};
+use crate::clock::Moment;
+use crate::mqtt::payload::{self, Detections, DeviceStats, Event, EventFacts, FrameFacts, Origin};
 use crate::mqtt::topics::{CameraTopics, LabelLevels, Topics};
 use crate::mqtt::{Error, Message};
 use crate::scene::Fact;
@@ -53,6 +54,8 @@ impl Dialect for Native {
             levels: Arc::clone(&self.levels),
             camera: options.camera.to_owned(),
             topics: self.topics.camera_checked(options.camera),
+            zones: options.zones.to_vec(),
+            lines: options.lines.to_vec(),
             detections: Rate::new(options.detections_max_fps, options.max_fps),
         })
     }
@@ -68,7 +71,21 @@ struct NativeVoice {
     levels: Arc<LabelLevels>,
     camera: String,
     topics: CameraTopics,
+    zones: Vec<String>,
+    lines: Vec<String>,
     detections: Rate,
+}
+
+impl NativeVoice {
+    fn origin(&self) -> Origin<'_> {
+        let site = &self.site;
+        Origin { device: &site.device, boot_id: &site.boot_id, clock_synced: site.trust.is_synced() }
+    }
+
+    fn frame(&self, of: &Occasion) -> FrameFacts<'_> {
+        let Occasion { seq, captured, size, stages } = *of;
+        FrameFacts { camera: &self.camera, seq, captured, size, stages, model: &self.site.model }
+    }
 }
 
 impl Voice for NativeVoice {
@@ -76,14 +93,22 @@ impl Voice for NativeVoice {
         say(Message::state(self.topics.status(), state.name()));
     }
 
-    fn fact(&mut self, fact: &Fact, say: Say<'_>) {
-        match *fact {
+    fn fact(&mut self, fact: &Fact, of: &Occasion, now: Moment, say: Say<'_>) {
+        match fact {
             Fact::Count { class_id, count } => {
-                say(Message::state(self.topics.count(self.levels.of(class_id)), count.to_string()));
+                say(Message::state(self.topics.count(self.levels.of(*class_id)), count.to_string()));
             }
             Fact::Occupancy { class_id, occupied } => {
-                let word = if occupied { "ON" } else { "OFF" };
-                say(Message::state(self.topics.occupancy(self.levels.of(class_id)), word));
+                let word = if *occupied { "ON" } else { "OFF" };
+                say(Message::state(self.topics.occupancy(self.levels.of(*class_id)), word));
+            }
+            Fact::Object { happened, object } => {
+                // The run and the camera make the number one that no other object ever has.
+                let id = format!("{}.{}.{}", self.site.run_id, self.camera, object.id);
+                let names =
+                    EventFacts { id: &id, labels: &self.site.labels, zones: &self.zones, lines: &self.lines };
+                let event = Event::new(self.origin(), self.frame(of), names, *happened, object, now);
+                say(Message::event(self.topics.events(), payload::to_json(&event)));
             }
         }
     }
@@ -92,18 +117,8 @@ impl Voice for NativeVoice {
         if !self.detections.tells(look) {
             return;
         }
-        let site = &self.site;
-        let origin =
-            Origin { device: &site.device, boot_id: &site.boot_id, clock_synced: site.trust.is_synced() };
-        let frame = FrameFacts {
-            camera: &self.camera,
-            seq: look.seq,
-            captured: look.captured,
-            size: look.size,
-            stages: look.stages,
-            model: &site.model,
-        };
-        let message = Detections::new(origin, frame, &site.labels, look.detections, look.done);
+        let (origin, frame) = (self.origin(), self.frame(&look.frame));
+        let message = Detections::new(origin, frame, &self.site.labels, look.detections, look.done);
         say(Message::sample(self.topics.detections(), payload::to_json(&message)));
     }
 }
@@ -133,23 +148,30 @@ impl Rate {
         match self {
             Rate::Never => false,
             Rate::EveryLook => true,
-            Rate::AtMost(turn) => turn.take(look.captured.monotonic),
+            Rate::AtMost(turn) => turn.take(look.frame.captured.monotonic),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
     use crate::clock::{Clock, SystemClock, Trust};
+    use crate::geometry::{BBox, Size};
     use crate::mqtt::Class;
     use crate::mqtt::payload::Stages;
+    use crate::scene::objects::{Crossed, Happened, Object, Reason};
+    use crate::scene::path::Path;
+    use crate::scene::zones::Direction;
 
     fn site() -> Arc<Site> {
         Arc::new(Site {
             prefix: "vigie".into(),
             device: "porch".into(),
             boot_id: "b00t".into(),
+            run_id: "b00t-1".into(),
             model: "m".into(),
             labels: vec!["person".into(), "traffic light".into(), "traffic_light".into()],
             cameras: vec!["front".into(), "back".into()],
@@ -158,7 +180,17 @@ mod tests {
     }
 
     fn front(detections_max_fps: f32) -> VoiceOptions<'static> {
-        VoiceOptions { camera: "front", max_fps: 5.0, detections_max_fps }
+        VoiceOptions { camera: "front", max_fps: 5.0, detections_max_fps, zones: &[], lines: &[] }
+    }
+
+    fn at(ms: u64) -> Moment {
+        let monotonic = Duration::from_millis(ms);
+        Moment { monotonic, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + monotonic }
+    }
+
+    fn occasion() -> Occasion {
+        let size = Size::new(640, 480);
+        Occasion { seq: 7, captured: at(5_000), size, stages: Stages::default() }
     }
 
     fn said(work: impl FnOnce(Say<'_>)) -> Vec<(String, String)> {
@@ -173,13 +205,55 @@ mod tests {
     #[test]
     fn facts_are_retained_values_under_their_label() {
         let mut voice = Native::new(site()).unwrap().voice(&front(0.0));
-        let fact = |voice: &mut dyn Voice, fact| said(|say| voice.fact(&fact, say)).remove(0);
+        let fact =
+            |voice: &mut dyn Voice, fact| said(|say| voice.fact(&fact, &occasion(), at(0), say)).remove(0);
         let message = fact(voice.as_mut(), Fact::Count { class_id: 0, count: 2 });
         assert_eq!(message, ("vigie/porch/front/person/count".into(), "2".into()));
         let message = fact(voice.as_mut(), Fact::Occupancy { class_id: 1, occupied: true });
         assert_eq!(message, ("vigie/porch/front/traffic_light/occupancy".into(), "ON".into()));
         let message = fact(voice.as_mut(), Fact::Occupancy { class_id: 2, occupied: false });
         assert_eq!(message, ("vigie/porch/front/traffic_light_2/occupancy".into(), "OFF".into()));
+    }
+
+    /// The golden event: what is here is what subscribers get, in every field.
+    #[test]
+    fn what_happens_to_an_object_reads_as_documented() {
+        let mut path = Path::new([0.1, 0.9]);
+        path.push([0.25, 0.875]);
+        let object = Object {
+            id: 12,
+            class_id: 0,
+            score: 0.612_345,
+            top_score: 0.8,
+            bbox: BBox::new(100.0, 200.0, 140.04, 300.0),
+            top_bbox: BBox::new(60.0, 200.0, 100.0, 300.0),
+            zones: vec![1],
+            entered: vec![0, 1],
+            lines: vec![Crossed { line: 0, direction: Direction::In }],
+            first_seen: at(1_000),
+            last_seen: at(5_000),
+            stationary: false,
+            path,
+            speed: 1.254,
+        };
+        let names = [["street".to_owned(), "steps".to_owned()], ["gate".to_owned(), "kerb".to_owned()]];
+        let options = VoiceOptions { zones: &names[0], lines: &names[1], ..front(0.0) };
+        let mut voice = Native::new(site()).unwrap().voice(&options);
+        let mut event = |happened| {
+            let fact = Fact::Object { happened, object: Box::new(object.clone()) };
+            let mut messages = Vec::new();
+            voice.fact(&fact, &occasion(), at(5_050), &mut |message: Message| messages.push(message));
+            let message = messages.remove(0);
+            assert_eq!((message.topic.as_str(), message.class), ("vigie/porch/front/events", Class::Event));
+            assert!(messages.is_empty() && !message.retain);
+            serde_json::from_slice::<serde_json::Value>(&message.payload).unwrap()
+        };
+        let golden: serde_json::Value = include_str!("../../../tests/data/event.json").parse().unwrap();
+        assert_eq!(event(Happened::End(Reason::Left)), golden);
+        let new = event(Happened::New);
+        assert_eq!((&new["type"], new.get("reason")), (&"new".into(), None));
+        assert_eq!(event(Happened::Update)["type"], "update");
+        assert_eq!(event(Happened::End(Reason::CameraLost))["reason"], "camera_lost");
     }
 
     #[test]
@@ -202,14 +276,8 @@ mod tests {
             let mut messages = 0;
             for n in 0..50u32 {
                 let captured = now.at(now.monotonic + std::time::Duration::from_millis(200) * n);
-                let look = Look {
-                    seq: n.into(),
-                    captured,
-                    size: crate::geometry::Size::new(64, 48),
-                    stages: Stages::default(),
-                    detections: &[],
-                    done: captured,
-                };
+                let frame = Occasion { seq: n.into(), captured, ..occasion() };
+                let look = Look { frame, detections: &[], done: captured };
                 messages += said(|say| voice.look(&look, say)).len();
             }
             assert_eq!(messages, expected, "at {rate} a second of 5 looks a second, in 10 s");

@@ -9,10 +9,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
-use crate::geometry::Size;
+use crate::geometry::{BBox, Size};
 
+mod event;
 mod stats;
 
+pub use event::{Crossing, Event, EventFacts, EventType};
 pub use stats::{CameraStats, DeviceStats, MqttStats, Quantiles, StageLatencies};
 
 /// The payloads' version, in every message's `schema`.
@@ -140,13 +142,7 @@ impl<'a> Detections<'a> {
             captured: rfc3339(frame.captured.wall),
             captured_monotonic_ns: nanoseconds(frame.captured.monotonic),
             clock_synced: origin.clock_synced,
-            latency_ms: Latency {
-                decode: milliseconds(frame.stages.decode),
-                prepare: milliseconds(frame.stages.prepare),
-                infer: milliseconds(frame.stages.infer),
-                post: milliseconds(frame.stages.post),
-                capture_to_publish: milliseconds(now.monotonic.saturating_sub(frame.captured.monotonic)),
-            },
+            latency_ms: Latency::new(&frame, now),
             width: frame.size.width,
             height: frame.size.height,
             model: frame.model.into(),
@@ -155,20 +151,39 @@ impl<'a> Detections<'a> {
     }
 }
 
-impl<'a> Detection<'a> {
-    fn new(detection: &crate::detector::Detection, names: &'a [String]) -> Detection<'a> {
-        let label = match names.get(usize::from(detection.class_id)) {
-            Some(name) => Cow::Borrowed(name.as_str()),
-            None => Cow::Owned(format!("class {}", detection.class_id)),
-        };
-        let b = detection.bbox;
-        Detection {
-            label,
-            class_id: detection.class_id,
-            score: round(detection.score, 1e4),
-            bbox: [b.x1, b.y1, b.x2, b.y2].map(|v| round(v, 10.0)),
+impl Latency {
+    fn new(frame: &FrameFacts<'_>, now: Moment) -> Latency {
+        Latency {
+            decode: milliseconds(frame.stages.decode),
+            prepare: milliseconds(frame.stages.prepare),
+            infer: milliseconds(frame.stages.infer),
+            post: milliseconds(frame.stages.post),
+            capture_to_publish: milliseconds(now.monotonic.saturating_sub(frame.captured.monotonic)),
         }
     }
+}
+
+impl<'a> Detection<'a> {
+    fn new(detection: &crate::detector::Detection, names: &'a [String]) -> Detection<'a> {
+        Detection {
+            label: label(detection.class_id, names),
+            class_id: detection.class_id,
+            score: round(detection.score, 1e4),
+            bbox: edges(&detection.bbox),
+        }
+    }
+}
+
+fn label(class_id: u16, names: &[String]) -> Cow<'_, str> {
+    match names.get(usize::from(class_id)) {
+        Some(name) => Cow::Borrowed(name.as_str()),
+        None => Cow::Owned(format!("class {class_id}")),
+    }
+}
+
+/// Left, upper, right and lower edge.
+fn edges(bbox: &BBox) -> [f32; 4] {
+    [bbox.x1, bbox.y1, bbox.x2, bbox.y2].map(|edge| round(edge, 10.0))
 }
 
 /// The bytes of a payload. The types here have string keys and finite numbers or none, so that this can't fail.
@@ -202,7 +217,6 @@ pub fn round(value: f32, steps: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::BBox;
 
     fn moment(ms: u64) -> Moment {
         Moment {
