@@ -42,10 +42,16 @@ pub unsafe fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch
                     }
                     let score = _mm256_add_ps(even, odd);
                     // Of a NaN and a number, the instruction gives its second operand: `top` stays a number.
-                    top = _mm256_max_ps(score, top);
+                    if u + 8 <= tokens {
+                        top = _mm256_max_ps(score, top);
+                    }
                     _mm256_storeu_ps(scores.as_mut_ptr().add(u), score);
                 }
+                // Padding is no score: were its zeros to count, all real ones could be too far below to weigh anything.
                 scores[tokens..].fill(f32::NEG_INFINITY);
+                if tokens < padded {
+                    top = _mm256_max_ps(_mm256_loadu_ps(scores.as_ptr().add(padded - 8)), top);
+                }
                 let top = _mm256_set1_ps(largest(top));
                 let mut sum = _mm256_setzero_ps();
                 let mut result = [_mm256_setzero_ps(); DIM];

@@ -76,12 +76,18 @@ unsafe fn queries<const Q: usize>(
                 }
                 let score = _mm512_add_ps(even, odd);
                 // Of a NaN and a number, the instruction gives its second operand: `top` stays a number.
-                top[q] = _mm512_max_ps(score, top[q]);
+                if u + LANES <= tokens {
+                    top[q] = _mm512_max_ps(score, top[q]);
+                }
                 _mm512_storeu_ps(scores.as_mut_ptr().add(q * padded + u), score);
             }
         }
-        for of in scores.chunks_exact_mut(padded) {
+        // Padding is no score: were its zeros to count, all real ones could be too far below to weigh anything.
+        for (of, top) in scores.chunks_exact_mut(padded).zip(&mut top) {
             of[tokens..].fill(f32::NEG_INFINITY);
+            if tokens < padded {
+                *top = _mm512_max_ps(_mm512_loadu_ps(of.as_ptr().add(padded - LANES)), *top);
+            }
         }
         let top: [__m512; Q] = std::array::from_fn(|q| _mm512_set1_ps(_mm512_reduce_max_ps(top[q])));
         let mut sum = [_mm512_setzero_ps(); Q];

@@ -76,12 +76,18 @@ unsafe fn queries<const Q: usize>(
                     odd = vfmaq_f32(odd, query[q][j + 1], key[j + 1]);
                 }
                 let score = vaddq_f32(even, odd);
-                top[q] = vmaxq_f32(top[q], score);
+                if u + LANES <= tokens {
+                    top[q] = vmaxq_f32(top[q], score);
+                }
                 vst1q_f32(scores.as_mut_ptr().add(q * padded + u), score);
             }
         }
-        for of in scores.chunks_exact_mut(padded) {
+        // Padding is no score: were its zeros to count, all real ones could be too far below to weigh anything.
+        for (of, top) in scores.chunks_exact_mut(padded).zip(&mut top) {
             of[tokens..].fill(f32::NEG_INFINITY);
+            if tokens < padded {
+                *top = vmaxq_f32(*top, vld1q_f32(of.as_ptr().add(padded - LANES)));
+            }
         }
         let top: [float32x4_t; Q] = std::array::from_fn(|q| vdupq_n_f32(vmaxvq_f32(top[q])));
         let exp2 = Exp2::new();

@@ -141,12 +141,18 @@ unsafe fn queries<const Q: usize>(
             let key: [Half; DIM] = std::array::from_fn(|j| vld1q_u16(keys.as_ptr().add(u * DIM + j * LANES)));
             for q in 0..Q {
                 let score = product(query[q], &key);
-                top[q] = max(top[q], score);
+                if u + LANES <= tokens {
+                    top[q] = max(top[q], score);
+                }
                 vst1q_u16(scores.as_mut_ptr().add(q * padded + u), score);
             }
         }
-        for of in scores.chunks_exact_mut(padded) {
+        // Padding is no score: were its zeros to count, all real ones could be too far below to weigh anything.
+        for (of, top) in scores.chunks_exact_mut(padded).zip(&mut top) {
             of[tokens..].fill(bits::LOWEST);
+            if tokens < padded {
+                *top = max(*top, vld1q_u16(of.as_ptr().add(padded - LANES)));
+            }
         }
         let top: [Half; Q] = std::array::from_fn(|q| sub(largest(top[q]), vdupq_n_u16(bits::FOUR)));
         let mut sum = [vdupq_n_u16(0); Q];

@@ -266,6 +266,30 @@ fn attention_hides_no_nan() {
 }
 
 /// As many positions as the shipped models have at 320 pixels, and more than halves can sum.
+/// Keys that all point away from the queries: what fills up the vectors has a score of zero, far above all others.
+#[test]
+fn scores_far_below_zero_weigh_as_much_as_others() {
+    for (tokens, score) in [(1, -40.0f32), (25, -30.0), (25, -300.0), (100, -45.0)] {
+        let shape = Attention { tokens, heads: 1, dim: 8, scale: 1.0 };
+        let mut rng = Rng(tokens as u64);
+        let mut qkv: Vec<f32> = rng.s8(tokens * 24, -128).iter().map(|&x| f32::from(x) / 128.0).collect();
+        for row in qkv.chunks_exact_mut(24) {
+            row[0] = score.abs().sqrt();
+            row[8] = -score.abs().sqrt();
+        }
+        let mut scratch = vec![f32::NAN; shape.scratch()];
+        let mut expected = vec![0.0; tokens * 8];
+        Portable.attention(&shape, &qkv, &mut expected, &mut scratch);
+        for kernels in available() {
+            let mut got = vec![0.0; tokens * 8];
+            kernels.attention(&shape, &qkv, &mut got, &mut scratch);
+            for (g, e) in got.iter().zip(&expected) {
+                assert!((g - e).abs() < 0.1, "{}: {g} is not {e}, {tokens} tokens", kernels.name());
+            }
+        }
+    }
+}
+
 #[test]
 fn attention_over_many_positions_is_close_everywhere() {
     for tokens in [400, 1024, 1037] {
