@@ -329,6 +329,8 @@ fn noise_is_refused_soon_and_in_few_words() {
         "\u{1b}[31m",
         "é = 1\n",
     ];
+    // The suite for ARM runs under an emulator.
+    let soon = Duration::from_secs(if cfg!(target_arch = "aarch64") { 60 } else { 10 });
     for text in patterns.map(noise).into_iter().chain([keys]) {
         let start = std::time::Instant::now();
         let parsed = Config::parse("noise", &text);
@@ -336,7 +338,7 @@ fn noise_is_refused_soon_and_in_few_words() {
         let shown = format!("{:?}", miette::Report::new(error));
         assert!(shown.len() < 100_000, "{} bytes about {:.20}", shown.len(), text);
         assert!(!shown.contains("\u{1b}[31m"));
-        assert!(start.elapsed() < Duration::from_secs(10), "{:?} for {:.20}", start.elapsed(), text);
+        assert!(start.elapsed() < soon, "{:?} for {:.20}", start.elapsed(), text);
     }
     assert!(place.path().exists());
 }
