@@ -43,6 +43,11 @@ impl Assignment {
         self.column_of.get(row).copied().filter(|&column| column != NONE)
     }
 
+    /// Whether no row has the column.
+    pub(super) fn is_free(&self, column: usize) -> bool {
+        self.row_of.get(column).is_none_or(|&row| row == NONE)
+    }
+
     /// Finds a column for `row`, moving others if that is cheaper in sum.
     fn place(&mut self, costs: &[f32], columns: usize, limit: f32, row: usize) {
         refill(&mut self.distance, columns, f32::INFINITY);
@@ -152,6 +157,9 @@ mod tests {
                 }
             }
             prop_assert_eq!(assignment.column(rows), None);
+            for column in 0..columns {
+                prop_assert_eq!(assignment.is_free(column), taken & (1 << column) == 0);
+            }
             let best = least(costs, rows, columns, limit, 0);
             prop_assert!((sum - best).abs() < 1e-4, "{} though {} can be had", sum, best);
         }

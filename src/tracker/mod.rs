@@ -211,12 +211,8 @@ impl Tracker {
                 self.tracks[t].hit(at, &detections[list[column]]);
             }
         }
-        let given = |column: usize| (0..open.len()).any(|row| assignment.column(row) == Some(column));
-        let mut column = 0;
-        list.retain(|_| {
-            column += 1;
-            !given(column - 1)
-        });
+        let mut columns = 0..;
+        list.retain(|_| columns.next().is_some_and(|column| assignment.is_free(column)));
         open.retain(|&t| self.tracks[t].last_seen() != at);
     }
 
@@ -254,8 +250,7 @@ impl Tracker {
         }
         // However seldom it is looked at: time alone is no reason to give anything up.
         if unseen > patience && track.misses > MISSES {
-            let leaves = touches_edge(&track.seen().bbox, self.size) && is_going_out(track, self.size);
-            return Some(if leaves { End::Left } else { End::Lost });
+            return Some(if is_going_out(track, self.size) { End::Left } else { End::Lost });
         }
         (track.state == State::Unseen && self.is_doubled(t)).then_some(End::Lost)
     }
@@ -338,11 +333,6 @@ impl Widened {
 
 /// How near to an edge of the picture an object touches it, in parts of the picture.
 const EDGE: f32 = 0.02;
-
-fn touches_edge(bbox: &BBox, size: Size) -> bool {
-    let (w, h) = (size.width as f32, size.height as f32);
-    bbox.x1 <= EDGE * w || bbox.y1 <= EDGE * h || bbox.x2 >= (1.0 - EDGE) * w || bbox.y2 >= (1.0 - EDGE) * h
-}
 
 /// Whether the centre is out of the picture.
 fn is_outside(bbox: &BBox, size: Size) -> bool {
