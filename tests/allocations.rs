@@ -160,12 +160,14 @@ fn from_frame_to_detections(threads: usize) {
         filters: Vec::new(),
         zones: Vec::new(),
         lines: Vec::new(),
+        ignored: Vec::new(),
         update_every: Duration::from_secs(1),
         stationary_after: Duration::from_secs(10),
     };
-    let mut scene = Scene::new(names.len(), Duration::from_secs(2), telling);
-    let (mut mask, tracker) = (Mask::new(Vec::new()), Tracker::new(tracker::Options::default()));
-    let mut facts = Vec::with_capacity(2 * names.len());
+    let following = tracker::Options::default();
+    let mut scene = Scene::new(names.len(), Duration::from_secs(2), telling, &following);
+    let (mut mask, tracker) = (Mask::new(Vec::new()), Tracker::new(following));
+    let mut facts = Vec::with_capacity(3 * names.len());
     let mut cameras: Vec<(Frame, Preprocessor)> =
         frames().into_iter().map(|frame| (frame, Preprocessor::new(size))).collect();
     let mut prepared = None;
@@ -182,7 +184,7 @@ fn from_frame_to_detections(threads: usize) {
             let decode = allocations(|| detector.decode(&letterbox, &thresholds, &mut found));
             facts.clear();
             let at = Moment { monotonic: Duration::from_secs(round), wall: SystemTime::UNIX_EPOCH };
-            let counting = allocations(|| scene.look(at, letterbox.picture, &found, &tracker, &mut facts));
+            let counting = allocations(|| scene.look(at, letterbox.picture, &tracker, &mut facts));
             if round > 0 {
                 assert_eq!(prepare, 0, "preparing {}", frame.format);
                 assert_eq!(decode, 0, "decoding and suppressing");

@@ -109,7 +109,7 @@ fn describe(camera: &config::Camera) -> String {
 
 /// What is right and perhaps not meant, or could not be looked at here.
 fn doubts(config: &Config) -> Vec<String> {
-    let mut doubts = config.unheeded();
+    let mut doubts = Vec::new();
     for camera in &config.cameras {
         if let Some(Size { width, height }) = camera.request.size.filter(|size| size.height > size.width) {
             doubts.push(format!(

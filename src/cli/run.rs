@@ -28,9 +28,6 @@ pub fn run(args: Args) -> Outcome {
         let stop = stop_signal().map_err(daemon::Error::Start)?;
         let configurations = reload_signal(args.config.clone()).map_err(daemon::Error::Start)?;
         info!("vigie {}, device '{}', {}", env!("CARGO_PKG_VERSION"), config.device, args.config.display());
-        for line in config.unheeded() {
-            warn!("{line}");
-        }
         daemon::run(config, configurations, stop).await
     });
     // Whatever still waits for a name server or a disk must not hold the exit.

@@ -29,6 +29,10 @@ pub const THRESHOLD: f32 = 0.4;
 pub const DETECTIONS_RATE: f32 = 0.0;
 /// `detect.hold`: one missed frame must not switch a light off.
 pub const HOLD: Duration = Duration::from_secs(2);
+/// `zone.inertia`: a foot that shakes on the edge of a zone does not come and go.
+pub const INERTIA: u32 = 2;
+/// `track.update_every`
+pub const UPDATE_EVERY: Duration = Duration::from_secs(1);
 /// `camera.stall_after`; a source that is slower than that gets three of its frame periods instead.
 pub const STALL_AFTER: Duration = Duration::from_secs(5);
 /// `camera.source.fps` of pictures.

@@ -5,15 +5,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::read::{
-    Bytes, Coordinate, Count, FilePath, Fraction, Located, Map, OneOf, Pair, Rate, RateOrNever, Text,
+    Bytes, Coordinate, Count, FilePath, Fraction, Located, Map, OneOf, Pair, Rate, RateOrNever, Ratio, Text,
 };
 use super::read::{HeightWidth, WidthHeight};
 use super::read::{Time, TopicPart, TopicPrefix, Unit, UsbId, raw};
-use super::{Camera, Config};
+use super::{Camera, Config, Filters};
 use crate::capture::{DeviceMatcher, SourceSpec};
 use crate::detector::Thresholds;
 use crate::geometry::Polygon;
 use crate::mqtt::{Options, Secret};
+use crate::scene::objects::Filter;
 
 /// A key that is there.
 fn key<T>(value: T) -> Option<Located<T>> {
@@ -60,6 +61,13 @@ pub(super) fn file(config: &Config) -> raw::File {
         }),
         // Every camera says it all, so there is nothing left to say for all of them.
         detect: None,
+        track: key(raw::Track {
+            min_hits: key(Count(config.tracking.min_hits.into())),
+            lost_after: time(config.tracking.lost_after),
+            resting_lost_after: time(config.tracking.resting_lost_after),
+            stationary_after: time(config.tracking.stationary_after),
+            update_every: time(config.update_every),
+        }),
         stats: key(raw::Stats { interval: time(config.stats_interval) }),
         log: key(raw::Log {
             level: key(OneOf(config.log.level)),
@@ -103,11 +111,25 @@ fn camera(camera: &Camera) -> raw::Camera {
     let request = &camera.request;
     let zone = |zone: &super::Zone| raw::Zone {
         name: key(TopicPart(zone.name.clone())),
-        points: points(&zone.polygon),
+        points: points(zone.polygon.points()),
         unit: key(OneOf(Unit::Fraction)),
-        labels: zone.labels.as_ref().and_then(|labels| list(labels.iter().cloned().map(Text))),
+        labels: labels(&zone.labels),
+        inertia: key(Count(zone.inertia.into())),
+        loitering: time(zone.loitering),
     };
-    let mask = |mask: &Polygon| raw::PrivacyMask { points: points(mask), unit: key(OneOf(Unit::Fraction)) };
+    let ignored = |zone: &super::IgnoreZone| raw::IgnoreZone {
+        points: points(zone.polygon.points()),
+        unit: key(OneOf(Unit::Fraction)),
+        labels: labels(&zone.labels),
+    };
+    let line = |line: &super::Line| raw::Line {
+        name: key(TopicPart(line.name.clone())),
+        points: points(&line.ends),
+        unit: key(OneOf(Unit::Fraction)),
+        labels: labels(&line.labels),
+    };
+    let mask =
+        |mask: &Polygon| raw::PrivacyMask { points: points(mask.points()), unit: key(OneOf(Unit::Fraction)) };
     raw::Camera {
         name: key(TopicPart(camera.name.clone())),
         source: key(source(&camera.source)),
@@ -121,7 +143,10 @@ fn camera(camera: &Camera) -> raw::Camera {
         thresholds: key(thresholds(&camera.thresholds)),
         detections_rate: key(RateOrNever(camera.detections_rate)),
         hold: time(camera.hold),
+        filters: key(filters(&camera.filters)),
         zone: list(camera.zones.iter().map(zone)),
+        ignore_zone: list(camera.ignore_zones.iter().map(ignored)),
+        line: list(camera.lines.iter().map(line)),
         privacy_mask: list(camera.privacy_masks.iter().map(mask)),
     }
 }
@@ -153,6 +178,24 @@ fn thresholds(thresholds: &Thresholds) -> Map<Fraction> {
     Map(all.map(|(label, score)| (label, Located::nowhere(Fraction(score)))).collect())
 }
 
-fn points(polygon: &Polygon) -> Option<Located<Vec<Located<Pair<Coordinate>>>>> {
-    list(polygon.points().iter().map(|[x, y]| Pair(Coordinate(*x), Coordinate(*y))))
+fn filters(filters: &Filters) -> Map<raw::Filter> {
+    let default = ("*".to_owned(), filters.default.clone());
+    let raw = |filter: Filter| raw::Filter {
+        min_area: key(Fraction(filter.area[0])),
+        max_area: key(Fraction(filter.area[1])),
+        min_aspect: key(Ratio(filter.aspect[0])),
+        max_aspect: filter.aspect[1].is_finite().then_some(Ratio(filter.aspect[1])).and_then(key),
+        min_score: key(Fraction(filter.score)),
+        min_displacement: key(Fraction(filter.displacement)),
+    };
+    let all = filters.labels.iter().cloned().chain([default]);
+    Map(all.map(|(label, filter)| (label, Located::nowhere(raw(filter)))).collect())
+}
+
+fn labels(labels: &Option<Vec<String>>) -> Option<Located<Vec<Located<Text>>>> {
+    labels.as_ref().and_then(|labels| list(labels.iter().cloned().map(Text)))
+}
+
+fn points(points: &[[f32; 2]]) -> Option<Located<Vec<Located<Pair<Coordinate>>>>> {
+    list(points.iter().map(|[x, y]| Pair(Coordinate(*x), Coordinate(*y))))
 }

@@ -19,7 +19,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::geometry::Polygon;
-use crate::{capture, detector, mqtt};
+use crate::scene::objects::Filter;
+use crate::{capture, detector, mqtt, tracker};
 
 pub use read::{MAX_BYTES, schema};
 pub use report::{Error, Kind, Problem};
@@ -41,6 +42,10 @@ pub struct Config {
     pub mqtt: Option<mqtt::Options>,
     /// The model.
     pub model: detector::Options,
+    /// How objects are followed.
+    pub tracking: tracker::Options,
+    /// An object is told of again no sooner than this.
+    pub update_every: Duration,
     /// How often the stats message goes out.
     pub stats_interval: Duration,
     /// What is logged.
@@ -76,8 +81,14 @@ pub struct Camera {
     /// A count falls only when fewer were seen for so long; and of a label nothing is said before the camera was looked
     /// at for so long.
     pub hold: Duration,
+    /// What an object must be like.
+    pub filters: Filters,
     /// Parts of the picture that have a name; their names are unique.
     pub zones: Vec<Zone>,
+    /// Parts of the picture where nothing begins.
+    pub ignore_zones: Vec<IgnoreZone>,
+    /// Lines that objects cross; their names are unique.
+    pub lines: Vec<Line>,
     /// Parts of the picture that nobody shall see; they are blackened before anything looks.
     pub privacy_masks: Vec<Polygon>,
 }
@@ -91,6 +102,50 @@ pub struct Zone {
     pub polygon: Polygon,
     /// The labels that count there; `None`: all.
     pub labels: Option<Vec<String>>,
+    /// So many looks in a row must agree that an object has come in or gone out.
+    pub inertia: u32,
+    /// An object counts when it has been there for so long.
+    pub loitering: Duration,
+}
+
+/// A part of a camera's picture where nothing begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IgnoreZone {
+    /// Where it is.
+    pub polygon: Polygon,
+    /// The labels that are ignored; `None`: all.
+    pub labels: Option<Vec<String>>,
+}
+
+/// A line that objects cross.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// Its name.
+    pub name: String,
+    /// Its two ends, in fractions of the picture; they differ.
+    pub ends: [[f32; 2]; 2],
+    /// The labels that count; `None`: all.
+    pub labels: Option<Vec<String>>,
+}
+
+/// What an object must be like, by label.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filters {
+    /// For every label that is not named.
+    pub default: Filter,
+    /// For these.
+    pub labels: Vec<(String, Filter)>,
+}
+
+impl Camera {
+    /// Every label that the configuration of zones, lines and filters names; only the model can tell whether it is one.
+    pub fn labels(&self) -> impl Iterator<Item = &String> {
+        let zones = self.zones.iter().flat_map(|zone| &zone.labels);
+        let ignored = self.ignore_zones.iter().flat_map(|zone| &zone.labels);
+        let lines = self.lines.iter().flat_map(|line| &line.labels);
+        let filters = self.filters.labels.iter().map(|(label, _)| label);
+        zones.chain(ignored).chain(lines).flatten().chain(filters)
+    }
 }
 
 impl Config {
@@ -125,23 +180,12 @@ impl Config {
             ("[device]", self.device != other.device),
             ("[mqtt]", self.mqtt != other.mqtt),
             ("[model]", self.model != other.model),
+            ("[track]", self.tracking != other.tracking || self.update_every != other.update_every),
             ("[stats]", self.stats_interval != other.stats_interval),
             ("[log]", self.log != other.log),
             ("[[camera]]", self.cameras != other.cameras),
         ];
         parts.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
-    }
-
-    /// What this configuration asks for that this version does not do; to be said at every start.
-    pub fn unheeded(&self) -> Vec<String> {
-        let zoned = self.cameras.iter().filter(|camera| !camera.zones.is_empty());
-        let say = |camera: &Camera| {
-            format!(
-                "camera `{}`: events name the zones, but counts by zone are not made yet: objects count anywhere",
-                camera.name
-            )
-        };
-        zoned.map(say).collect()
     }
 }
 

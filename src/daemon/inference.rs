@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Error;
-use super::lane::{Eye, Lane};
+use super::lane::Lane;
 use super::wake::Wake;
+use super::watch::Eye;
 use crate::clock::Clock;
 use crate::detector;
 

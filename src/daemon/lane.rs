@@ -7,33 +7,16 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::figures::CameraFigures;
+use super::watch::{Eye, Watch};
 use crate::capture::{Camera, State, Take};
 use crate::clock::{Clock, Moment};
-use crate::detector::{self, ClassThresholds, Detection, Detector};
+use crate::detector;
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
 use crate::mqtt::Herald;
-use crate::mqtt::dialect::{Look, Occasion};
-use crate::mqtt::payload::Stages;
-use crate::scene::{Fact, Scene};
-use crate::tracker::Tracker;
+use crate::mqtt::dialect::Look;
 use crate::turn::Turn;
-use crate::vision::{self, Mask, Preprocessor, Tensor};
-
-/// What looks, lent to one lane after the other.
-pub struct Eye {
-    detector: Detector,
-    tensor: Tensor,
-    detections: Vec<Detection>,
-}
-
-impl Eye {
-    /// With a loaded model.
-    pub fn new(detector: Detector) -> Eye {
-        let tensor = Tensor::new(detector.contract().size);
-        Eye { detector, tensor, detections: Vec::new() }
-    }
-}
+use crate::vision;
 
 /// What a lane is made of.
 pub struct Parts {
@@ -41,14 +24,8 @@ pub struct Parts {
     pub camera: Camera,
     /// Looks a second at most.
     pub max_fps: f32,
-    /// What nobody shall see.
-    pub mask: Mask,
-    /// What counts as seen.
-    pub thresholds: ClassThresholds,
-    /// Knows what it saw before.
-    pub tracker: Tracker,
-    /// What is remembered of it.
-    pub scene: Scene,
+    /// What becomes of them.
+    pub watch: Watch,
     /// Says what is so.
     pub herald: Herald,
     /// What is counted.
@@ -60,16 +37,7 @@ pub struct Lane {
     camera: Camera,
     turn: Turn,
     frame: Frame,
-    preprocessor: Preprocessor,
-    mask: Mask,
-    thresholds: ClassThresholds,
-    /// What the tracker is shown besides: where an object was, a weak box is that object.
-    weak: ClassThresholds,
-    tracker: Tracker,
-    scene: Scene,
-    facts: Vec<Fact>,
-    /// The latest frame that was looked at.
-    occasion: Occasion,
+    watch: Watch,
     herald: Herald,
     figures: Arc<CameraFigures>,
     /// The status that was said last.
@@ -79,22 +47,14 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane towards a model with inputs of that `size`, for a camera that was introduced as offline.
-    pub fn new(parts: Parts, size: Size, clock: &dyn Clock) -> Lane {
-        let Parts { camera, max_fps, mask, thresholds, tracker, scene, herald, figures } = parts;
-        let now = clock.now();
+    /// A lane for a camera that was introduced as offline.
+    pub fn new(parts: Parts, now: Moment) -> Lane {
+        let Parts { camera, max_fps, watch, herald, figures } = parts;
         Lane {
             camera,
             turn: Turn::new(max_fps),
             frame: Frame::packed(PixelFormat::Grey, Size::default(), now),
-            preprocessor: Preprocessor::new(size),
-            mask,
-            facts: Vec::with_capacity(2 * thresholds.scores().len()),
-            weak: ClassThresholds::new(thresholds.scores().iter().map(|&score| weak(score)).collect()),
-            thresholds,
-            tracker,
-            scene,
-            occasion: Occasion { seq: 0, captured: now, size: Size::default(), stages: Stages::default() },
+            watch,
             herald,
             figures,
             state: State::Offline,
@@ -112,14 +72,13 @@ impl Lane {
         if let Some(state) = self.camera.take_loss() {
             self.lost(state, now);
         }
-        self.tracker.tick(now.monotonic);
-        self.scene.tick(now.monotonic, &self.tracker, &mut self.facts);
+        self.watch.tick(now.monotonic);
         self.say_facts(now);
     }
 
     /// Nobody looks any more: objects end.
     pub fn stop(&mut self, now: Moment) {
-        self.scene.stop(&mut self.facts);
+        self.watch.stop();
         self.say_facts(now);
     }
 
@@ -137,7 +96,7 @@ impl Lane {
             }
         }
         self.turn.taken(clock.now().monotonic);
-        let prepared = match self.preprocessor.prepare(&self.frame, &mut eye.tensor) {
+        let prepared = match self.watch.prepare(&self.frame, eye) {
             Ok(prepared) => prepared,
             Err(error) => {
                 self.unreadable(&error);
@@ -147,24 +106,11 @@ impl Lane {
         self.readable();
         // A camera none of whose pictures can be decoded is not online.
         self.say_status(State::Online);
-        let letterbox = prepared.letterbox;
-        self.mask.apply(&mut eye.tensor, &prepared);
-        let timing = eye.detector.detect(&eye.tensor, &letterbox, &self.weak, &mut eye.detections)?;
-        let stages = Stages {
-            decode: prepared.decode,
-            prepare: prepared.prepare,
-            infer: timing.infer,
-            post: timing.post,
-        };
-        let (captured, size, good) = (self.frame.captured, letterbox.picture, self.thresholds.scores());
-        self.occasion = Occasion { seq: self.frame.sequence, captured, size, stages };
-        self.tracker.look(captured.monotonic, size, &eye.detections, good);
-        eye.detections
-            .retain(|seen| good.get(usize::from(seen.class_id)).is_some_and(|&least| seen.score >= least));
-        self.scene.look(captured, size, &eye.detections, &self.tracker, &mut self.facts);
+        self.watch.look(&self.frame, &prepared, eye)?;
         self.say_facts(clock.now());
-        self.herald.look(&Look { frame: self.occasion, detections: &eye.detections, done: clock.now() });
-        self.figures.looked(&stages, clock.now().monotonic.saturating_sub(captured.monotonic));
+        let (frame, done) = (*self.watch.occasion(), clock.now());
+        self.herald.look(&Look { frame, detections: eye.detections(), done });
+        self.figures.looked(&frame.stages, clock.now().monotonic.saturating_sub(frame.captured.monotonic));
         Ok(true)
     }
 
@@ -175,8 +121,7 @@ impl Lane {
 
     fn lost(&mut self, state: State, now: Moment) {
         self.say_status(state);
-        self.tracker.stop();
-        self.scene.lost(&mut self.facts);
+        self.watch.lost();
         self.say_facts(now);
         // The first frame after it is looked at whenever it comes.
         self.turn.reset();
@@ -190,8 +135,8 @@ impl Lane {
     }
 
     fn say_facts(&mut self, now: Moment) {
-        for fact in self.facts.drain(..) {
-            self.herald.fact(&fact, &self.occasion, now);
+        for (fact, of) in self.watch.facts() {
+            self.herald.fact(&fact, &of, now);
         }
     }
 
@@ -209,11 +154,4 @@ impl Lane {
             info!("camera {}: pictures can be read again", self.camera.name());
         }
     }
-}
-
-/// From which score on a box that is too weak to be an object may be one that was there before.
-fn weak(good: f32) -> f32 {
-    const LEAST: f32 = 0.1;
-    // Above 1 a class is switched off.
-    if good > 1.0 { good } else { (0.5 * good).max(LEAST).min(good) }
 }

@@ -27,6 +27,7 @@ mod notify;
 mod system;
 mod timesync;
 mod wake;
+pub mod watch;
 
 pub use background::{Background, runtime};
 pub use system::{Refused, System, load_model};

@@ -8,19 +8,16 @@ use log::{info, warn};
 use super::broker::Broker;
 use super::figures::{Figures, Snapshot};
 use super::inference::Inference;
-use super::lane::{Eye, Lane, Parts};
+use super::lane::{Lane, Parts};
 use super::wake::Wake;
+use super::watch::{Eye, Watch, site_camera};
 use super::{Error, host, timesync};
 use crate::capture::Camera;
 use crate::clock::{Clock, Moment, Trust};
 use crate::config::{self, Config, defaults};
-use crate::detector::{Detector, Thresholds};
+use crate::detector::{self, Detector};
 use crate::mqtt::dialect::VoiceOptions;
 use crate::mqtt::{Dialect, Herald, Native, Publisher, Site, Topics, topics};
-use crate::scene::zones::Zone;
-use crate::scene::{Scene, objects};
-use crate::tracker::{self, Tracker};
-use crate::vision::Mask;
 
 /// How long the look in progress may take at a stop, until it is left to itself.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
@@ -81,8 +78,13 @@ impl System {
         let mut figures = Figures::new(clock.now(), Arc::clone(&publisher));
         let mut lanes = Vec::with_capacity(config.cameras.len());
         for camera in &config.cameras {
-            let house =
-                House { detector: &detector, dialects: &dialects, publisher: &publisher, clock: &clock };
+            let house = House {
+                config: &config,
+                detector: &detector,
+                dialects: &dialects,
+                publisher: &publisher,
+                clock: &clock,
+            };
             lanes.push(lane(camera, &house, &mut figures, &wake)?);
         }
         let inference = Inference::start(lanes, Eye::new(detector), Arc::clone(&clock), wake)?;
@@ -166,7 +168,7 @@ fn is_alive(silent: Duration, patience: Duration) -> Result<bool, Error> {
 /// that is a topic of ours.
 ///
 /// # Errors
-/// When the model can't be loaded, or a camera has a threshold or a zone for a label that it lacks.
+/// When the model can't be loaded, or a camera has a threshold a zone, a line or a filter for a label that it lacks.
 pub fn load_model(config: &Config) -> Result<Detector, Error> {
     let detector = Detector::load(&config.model)?;
     if let Some(label) = detector.contract().names.iter().find(|label| topics::is_reserved(label)) {
@@ -175,11 +177,8 @@ pub fn load_model(config: &Config) -> Result<Detector, Error> {
     for camera in &config.cameras {
         let resolved = camera.thresholds.resolve(&detector.contract().names);
         resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
-        for labels in camera.zones.iter().filter_map(|zone| zone.labels.as_ref()) {
-            let wanted = labels.iter().map(|label| (label.clone(), 0.0)).collect();
-            let resolved = Thresholds { default: 0.0, labels: wanted }.resolve(&detector.contract().names);
-            resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
-        }
+        detector::known_labels(camera.labels(), &detector.contract().names)
+            .map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
     }
     Ok(detector)
 }
@@ -193,13 +192,18 @@ fn site(config: &Config, detector: &Detector, started: Moment) -> Site {
         run_id: host::run_id(started),
         model: file.to_string_lossy().into_owned(),
         labels: detector.contract().names.clone(),
-        cameras: config.cameras.iter().map(|camera| camera.name.clone()).collect(),
+        cameras: config
+            .cameras
+            .iter()
+            .map(|camera| site_camera(camera, &detector.contract().names))
+            .collect(),
         trust: Trust::default(),
     }
 }
 
 /// What every lane shares.
 struct House<'a> {
+    config: &'a Config,
     detector: &'a Detector,
     dialects: &'a [Box<dyn Dialect>],
     publisher: &'a Publisher,
@@ -214,8 +218,7 @@ fn lane(
     wake: &Arc<Wake>,
 ) -> Result<Lane, Error> {
     let contract = house.detector.contract();
-    let thresholds = camera.thresholds.resolve(&contract.names);
-    let thresholds = thresholds.map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
+    let watch = Watch::new(house.config, camera, contract, house.clock.now())?;
     let ring = Arc::clone(wake);
     let capture = Camera::spawn(
         &camera.name,
@@ -225,52 +228,18 @@ fn lane(
         Arc::clone(house.clock),
         Arc::new(move || ring.ring()),
     );
-    let zones: Vec<String> = camera.zones.iter().map(|zone| zone.name.clone()).collect();
-    let options = VoiceOptions {
-        camera: &camera.name,
-        max_fps: camera.max_fps,
-        detections_max_fps: camera.detections_rate,
-        zones: &zones,
-        lines: &[],
-    };
-    let tracking = tracker::Options::default();
+    let site = site_camera(camera, &contract.names);
+    let options =
+        VoiceOptions { camera: &site, max_fps: camera.max_fps, detections_max_fps: camera.detections_rate };
     let voices = house.dialects.iter().map(|dialect| dialect.voice(&options)).collect();
     let parts = Parts {
         figures: figures.camera(&camera.name, capture.vitals()),
         camera: capture,
         max_fps: camera.max_fps,
-        mask: Mask::new(camera.privacy_masks.clone()),
-        thresholds,
-        scene: Scene::new(contract.names.len(), camera.hold, objects(camera, &contract.names, &tracking)),
-        tracker: Tracker::new(tracking),
+        watch,
         herald: Herald::new(voices, Arc::clone(house.publisher)),
     };
-    Ok(Lane::new(parts, contract.size, house.clock.as_ref()))
-}
-
-/// So many looks in a row must agree that an object has come into a zone, or gone out of it.
-const INERTIA: u32 = 2;
-/// How often one object may be told of.
-const UPDATE_EVERY: Duration = Duration::from_secs(1);
-
-/// How a camera's objects are told of.
-fn objects(camera: &config::Camera, names: &[String], tracking: &tracker::Options) -> objects::Options {
-    let zone = |zone: &config::Zone| Zone {
-        polygon: zone.polygon.clone(),
-        classes: zone
-            .labels
-            .as_ref()
-            .map_or(Vec::new(), |labels| names.iter().map(|n| labels.contains(n)).collect()),
-        inertia: INERTIA,
-        loitering: Duration::ZERO,
-    };
-    objects::Options {
-        filters: Vec::new(),
-        zones: camera.zones.iter().map(zone).collect(),
-        lines: Vec::new(),
-        update_every: UPDATE_EVERY,
-        stationary_after: tracking.stationary_after,
-    }
+    Ok(Lane::new(parts, house.clock.now()))
 }
 
 fn describe(detector: &Detector) -> String {

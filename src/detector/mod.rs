@@ -36,7 +36,7 @@ pub use golden::Checked;
 pub use layout::{Channels, Layout, Level};
 pub use post::Post;
 pub use profile::LayerTime;
-pub use thresholds::{ClassThresholds, UnknownLabel};
+pub use thresholds::{ClassThresholds, UnknownLabel, known_labels};
 pub use words::{listed, printable};
 
 /// One object that the model saw in one frame.

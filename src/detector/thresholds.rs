@@ -85,6 +85,17 @@ impl Thresholds {
     }
 }
 
+/// Whether a model with these class names has all of the labels.
+///
+/// # Errors
+/// The first one that it does not have.
+pub fn known_labels<'a>(
+    mut labels: impl Iterator<Item = &'a String>,
+    names: &[String],
+) -> Result<(), UnknownLabel> {
+    labels.find(|label| !names.contains(label)).map_or(Ok(()), |label| Err(unknown(label, names)))
+}
+
 fn unknown(label: &str, names: &[String]) -> UnknownLabel {
     let folded = label.to_lowercase();
     let suggestion = names

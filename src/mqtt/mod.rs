@@ -26,7 +26,7 @@ pub mod trouble;
 use std::time::Duration;
 
 pub use client::Client;
-pub use dialect::{Dialect, Native, Site};
+pub use dialect::{Dialect, Native, Site, SiteCamera, SitePart};
 pub use error::Error;
 pub use herald::Herald;
 pub use message::{Class, Message, Qos};

@@ -148,14 +148,42 @@ impl CameraTopics {
         format!("{}/events", self.base)
     }
 
-    /// `…/LABEL/count`: how many of that label are seen, retained. `level` is one of [`LabelLevels`].
-    pub fn count(&self, level: &str) -> String {
-        format!("{}/{level}/count", self.base)
+    /// `…/LABEL/…`: what is so of that label in all of the picture. `level` is one of [`LabelLevels`].
+    pub fn label(&self, level: &str) -> LabelTopics {
+        LabelTopics { base: format!("{}/{level}", self.base) }
     }
 
-    /// `…/LABEL/occupancy`: `ON` or `OFF`, retained. `level` is one of [`LabelLevels`].
-    pub fn occupancy(&self, level: &str) -> String {
-        format!("{}/{level}/occupancy", self.base)
+    /// `…/zone/ZONE/LABEL/…`: what is so of a label in a zone. Both are levels.
+    pub fn zone_label(&self, zone: &str, level: &str) -> LabelTopics {
+        LabelTopics { base: format!("{}/zone/{zone}/{level}", self.base) }
+    }
+
+    /// `…/line/LINE/LABEL/in` or `…/out`: how many of a label have crossed a line that way, retained.
+    pub fn line(&self, line: &str, level: &str, direction: &str) -> String {
+        format!("{}/line/{line}/{level}/{direction}", self.base)
+    }
+}
+
+/// The topics of a label in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelTopics {
+    base: String,
+}
+
+impl LabelTopics {
+    /// `…/count`: how many are there, retained.
+    pub fn count(&self) -> String {
+        format!("{}/count", self.base)
+    }
+
+    /// `…/active`: how many of them move, retained.
+    pub fn active(&self) -> String {
+        format!("{}/active", self.base)
+    }
+
+    /// `…/occupancy`: `ON` or `OFF`, retained.
+    pub fn occupancy(&self) -> String {
+        format!("{}/occupancy", self.base)
     }
 }
 
@@ -172,8 +200,11 @@ mod tests {
         assert_eq!(front.status(), "vigie/porch/front/status");
         assert_eq!(front.detections(), "vigie/porch/front/detections");
         assert_eq!(front.events(), "vigie/porch/front/events");
-        assert_eq!(front.count("person"), "vigie/porch/front/person/count");
-        assert_eq!(front.occupancy("traffic_light"), "vigie/porch/front/traffic_light/occupancy");
+        assert_eq!(front.label("person").count(), "vigie/porch/front/person/count");
+        assert_eq!(front.label("person").active(), "vigie/porch/front/person/active");
+        assert_eq!(front.label("traffic_light").occupancy(), "vigie/porch/front/traffic_light/occupancy");
+        assert_eq!(front.zone_label("steps", "cat").count(), "vigie/porch/front/zone/steps/cat/count");
+        assert_eq!(front.line("gate", "car", "in"), "vigie/porch/front/line/gate/car/in");
         assert_eq!(Topics::new("home/vigie", "porch").unwrap().status(), "home/vigie/porch/status");
     }
 

@@ -1,12 +1,14 @@
-//! How many objects of each class a camera sees, told only when it changes, and never on the word of one frame.
+//! How many objects of each class are there, in all of the picture and in each zone, told only when it changes, and never
+//! on the word of one frame.
 
 use std::time::Duration;
 
-use super::Fact;
-use crate::detector::Detection;
+use super::objects::Object;
+use super::zones::applies;
+use super::{Fact, Place};
 
-/// So many looks must agree that there are fewer, or that there are none after a start, however long they take: at one
-/// look in ten seconds a single miss would otherwise outlast any hold.
+/// So many looks must agree that there are fewer, however long they take: at one look in ten seconds a single miss would
+/// otherwise outlast any hold.
 const LOOKS: u32 = 3;
 
 /// The counts of one camera.
@@ -14,28 +16,58 @@ const LOOKS: u32 = 3;
 /// More objects count at once. Fewer count when no look of the last `hold` showed more, and at least three looks
 /// agreed; then the count falls to the most that was seen in that time.
 ///
-/// After a start nothing is told until the camera has been looked at for `hold`, and three times at least; then
-/// everything is told once, so that a restart with a person in view is no arrival, and no leaving either.
+/// After a start nothing is told of a place until it has been looked at for `hold`, and for as long as an object takes to
+/// count there; then everything is told once, so that a restart with a person in view is no arrival, and no leaving either.
+/// After a loss nothing falls until then.
 #[derive(Clone, Debug)]
 pub struct Counts {
     hold: Duration,
-    classes: Vec<Class>,
-    telling: Telling,
+    areas: Vec<Area>,
 }
 
-/// Whether subscribers were told what is there.
+/// How long an object takes until it counts in a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Telling {
+pub struct Settling {
+    /// So many looks…
+    pub looks: u32,
+    /// …and then so much time.
+    pub time: Duration,
+}
+
+/// What is counted in one place.
+#[derive(Clone, Debug)]
+struct Area {
+    place: Place,
+    /// By class, whether it is told of; empty: all are.
+    told: Vec<bool>,
+    classes: Vec<Class>,
+    settling: Settling,
+    trust: Trust,
+    /// Whether all was told once.
+    introduced: bool,
+}
+
+/// Whether looks have gone on for so long that what they don't show isn't there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
     /// There was no look yet, or none since the camera was lost.
     NotLooked,
-    /// Looking since then, so many times, and nothing told yet.
+    /// Looking since then, so many times.
     Looking { since: Duration, looks: u32 },
-    /// All was told; from now on, what changes.
-    Changes,
+    /// Enough looks; only time is to pass, until then.
+    Waiting { until: Duration },
+    /// What isn't seen isn't there.
+    Settled,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Class {
+    all: Count,
+    active: Count,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
     /// How many there are.
     count: u32,
     /// What this look shows.
@@ -56,247 +88,170 @@ struct Fewer {
 }
 
 impl Counts {
-    /// For a model of that many classes, nothing known of any of them.
-    pub fn new(classes: usize, hold: Duration) -> Counts {
-        Counts { hold, classes: vec![Class::default(); classes], telling: Telling::NotLooked }
+    /// For a model of that many classes, nothing known of any of them; an object counts in the picture after `settling`.
+    pub fn new(classes: usize, hold: Duration, settling: Settling) -> Counts {
+        let mut counts = Counts { hold, areas: Vec::new() };
+        counts.add(Place::Camera, classes, settling, Vec::new());
+        counts
     }
 
-    /// Takes in a look's detections, captured at `at` on the monotonic clock. Classes that the model does not have are
-    /// ignored.
-    pub fn look(&mut self, at: Duration, detections: &[Detection], facts: &mut Vec<Fact>) {
-        for class in &mut self.classes {
-            class.seen = 0;
+    /// With a zone, the next by its index, in which an object counts after `settling`; `told` says by class what is told of
+    /// it, empty: everything.
+    pub fn with_zone(mut self, settling: Settling, told: Vec<bool>) -> Counts {
+        let (zone, classes) = (self.areas.len() - 1, self.areas[0].classes.len());
+        self.add(Place::Zone(zone), classes, settling, told);
+        self
+    }
+
+    fn add(&mut self, place: Place, classes: usize, settling: Settling, told: Vec<bool>) {
+        let looks = settling.looks.max(LOOKS);
+        self.areas.push(Area {
+            place,
+            told,
+            classes: vec![Class::default(); classes],
+            settling: Settling { looks, ..settling },
+            trust: Trust::NotLooked,
+            introduced: false,
+        });
+    }
+
+    /// Takes in which objects were there after a look at a frame captured at `at` on the monotonic clock. Classes that the
+    /// model does not have are ignored.
+    pub fn look<'a>(
+        &mut self,
+        at: Duration,
+        objects: impl Iterator<Item = &'a Object>,
+        facts: &mut Vec<Fact>,
+    ) {
+        for class in self.areas.iter_mut().flat_map(|area| &mut area.classes) {
+            (class.all.seen, class.active.seen) = (0, 0);
         }
-        for detection in detections {
-            if let Some(class) = self.classes.get_mut(usize::from(detection.class_id)) {
-                class.seen += 1;
+        for object in objects {
+            self.areas[0].see(object);
+            for &zone in &object.zones {
+                if let Some(area) = self.areas.get_mut(zone + 1) {
+                    area.see(object);
+                }
             }
         }
-        self.telling = match self.telling {
-            Telling::NotLooked => Telling::Looking { since: at, looks: 1 },
-            Telling::Looking { since, looks } => Telling::Looking { since, looks: looks.saturating_add(1) },
-            Telling::Changes => Telling::Changes,
-        };
-        let telling = self.telling == Telling::Changes;
-        for (class_id, class) in (0u16..).zip(&mut self.classes) {
-            let before = class.count;
-            class.look(at, self.hold);
-            if telling && class.count != before {
-                class.tell(class_id, Some(before), facts);
-            }
+        for area in &mut self.areas {
+            area.look(at, self.hold, facts);
         }
-        self.tick(at, facts);
     }
 
     /// The camera is away. The counts stay: they are old, not wrong. Time that nobody looked counts for nothing.
     pub fn lost(&mut self) {
-        for class in &mut self.classes {
-            class.fewer = None;
-        }
-        if self.telling != Telling::Changes {
-            self.telling = Telling::NotLooked;
+        for area in &mut self.areas {
+            area.trust = Trust::NotLooked;
+            for class in &mut area.classes {
+                (class.all.fewer, class.active.fewer) = (None, None);
+            }
         }
     }
 
     /// Tells everything once when the camera has been looked at for long enough.
     pub fn tick(&mut self, now: Duration, facts: &mut Vec<Fact>) {
-        let Telling::Looking { since, looks } = self.telling else { return };
-        if looks < LOOKS || now.saturating_sub(since) < self.hold {
-            return;
-        }
-        self.telling = Telling::Changes;
-        for (class_id, class) in (0u16..).zip(&self.classes) {
-            class.tell(class_id, None, facts);
+        for area in &mut self.areas {
+            area.tick(now, facts);
         }
     }
 }
 
-impl Class {
-    fn look(&mut self, at: Duration, hold: Duration) {
+impl Area {
+    fn see(&mut self, object: &Object) {
+        if let Some(class) = self.classes.get_mut(usize::from(object.class_id)) {
+            class.all.seen += 1;
+            class.active.seen += u32::from(!object.stationary);
+        }
+    }
+
+    fn look(&mut self, at: Duration, hold: Duration, facts: &mut Vec<Fact>) {
+        self.trust = match self.trust {
+            Trust::NotLooked => Trust::Looking { since: at, looks: 1 },
+            Trust::Looking { since, looks } => Trust::Looking { since, looks: looks.saturating_add(1) },
+            enough => enough,
+        };
+        if let Trust::Looking { since, looks } = self.trust
+            && looks >= self.settling.looks
+        {
+            self.trust = Trust::Waiting { until: (since + hold).max(at + self.settling.time) };
+        }
+        self.settle(at);
+        let settled = self.trust == Trust::Settled;
+        let introduced = self.introduced;
+        for (class_id, class) in (0u16..).zip(&mut self.classes) {
+            let before = (class.all.count, class.active.count);
+            class.all.look(at, hold, settled);
+            class.active.look(at, hold, settled);
+            if introduced && applies(&self.told, class_id) {
+                class.tell(self.place, class_id, Some(before), facts);
+            }
+        }
+        self.introduce(facts);
+    }
+
+    fn tick(&mut self, now: Duration, facts: &mut Vec<Fact>) {
+        self.settle(now);
+        self.introduce(facts);
+    }
+
+    /// Time has passed.
+    fn settle(&mut self, now: Duration) {
+        if matches!(self.trust, Trust::Waiting { until } if now >= until) {
+            self.trust = Trust::Settled;
+        }
+    }
+
+    /// Tells everything, once, when it can be told.
+    fn introduce(&mut self, facts: &mut Vec<Fact>) {
+        if self.introduced || self.trust != Trust::Settled {
+            return;
+        }
+        self.introduced = true;
+        for (class_id, class) in
+            (0u16..).zip(&self.classes).filter(|(class_id, _)| applies(&self.told, *class_id))
+        {
+            class.tell(self.place, class_id, None, facts);
+        }
+    }
+}
+
+impl Count {
+    /// Takes in what a look shows; what isn't there any more goes only if looks are `settled`.
+    fn look(&mut self, at: Duration, hold: Duration, settled: bool) {
         if self.seen >= self.count {
-            *self = Class {
-                count: self.seen,
-                seen: self.seen,
-                fewer: Some(Fewer { since: at, looks: 0, most: 0 }),
-            };
+            let fewer = Some(Fewer { since: at, looks: 0, most: 0 });
+            *self = Count { count: self.seen, seen: self.seen, fewer };
             return;
         }
         let fewer = self.fewer.get_or_insert(Fewer { since: at, looks: 0, most: 0 });
         fewer.looks += 1;
         fewer.most = fewer.most.max(self.seen);
-        if fewer.looks >= LOOKS && at.saturating_sub(fewer.since) >= hold {
+        if settled && fewer.looks >= LOOKS && at.saturating_sub(fewer.since) >= hold {
             let most = fewer.most;
-            *self = Class {
-                count: most,
-                seen: self.seen,
-                fewer: Some(Fewer { since: at, looks: 0, most: self.seen }),
-            };
+            let fewer = Some(Fewer { since: at, looks: 0, most: self.seen });
+            *self = Count { count: most, seen: self.seen, fewer };
         }
     }
+}
 
-    /// Says how many there are, and whether there are any unless that was said `before`.
-    fn tell(&self, class_id: u16, before: Option<u32>, facts: &mut Vec<Fact>) {
-        facts.push(Fact::Count { class_id, count: self.count });
-        let occupied = self.count > 0;
-        if before.is_none_or(|before| (before > 0) != occupied) {
-            facts.push(Fact::Occupancy { class_id, occupied });
+impl Class {
+    /// Says what is other than it was said `before`; all of it if nothing was said.
+    fn tell(&self, place: Place, class_id: u16, before: Option<(u32, u32)>, facts: &mut Vec<Fact>) {
+        let (count, active) = (self.all.count, self.active.count);
+        if before.is_none_or(|(before, _)| before != count) {
+            facts.push(Fact::Count { place, class_id, count });
+        }
+        if before.is_none_or(|(_, before)| before != active) {
+            facts.push(Fact::Active { place, class_id, count: active });
+        }
+        let occupied = count > 0;
+        if before.is_none_or(|(before, _)| (before > 0) != occupied) {
+            facts.push(Fact::Occupancy { place, class_id, occupied });
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::geometry::BBox;
-
-    const HOLD: Duration = Duration::from_millis(1000);
-
-    fn seen(class_ids: &[u16]) -> Vec<Detection> {
-        class_ids.iter().map(|&class_id| Detection { class_id, score: 0.9, bbox: BBox::default() }).collect()
-    }
-
-    fn at(ms: u64) -> Duration {
-        Duration::from_millis(ms)
-    }
-
-    fn count(class_id: u16, count: u32) -> Fact {
-        Fact::Count { class_id, count }
-    }
-
-    fn occupancy(class_id: u16, occupied: bool) -> Fact {
-        Fact::Occupancy { class_id, occupied }
-    }
-
-    /// What a look says.
-    fn look(counts: &mut Counts, ms: u64, class_ids: &[u16]) -> Vec<Fact> {
-        let mut facts = Vec::new();
-        counts.look(at(ms), &seen(class_ids), &mut facts);
-        facts
-    }
-
-    /// Counts of a camera that was looked at, and saw nothing, until 10 s.
-    fn settled(classes: usize, hold: Duration) -> Counts {
-        let mut counts = Counts::new(classes, hold);
-        counts.look(at(10_000) - hold, &[], &mut Vec::new());
-        counts.look(at(10_000) - hold, &[], &mut Vec::new());
-        assert_eq!(look(&mut counts, 10_000, &[]).len(), 2 * classes, "everything was told");
-        counts
-    }
-
-    #[test]
-    fn only_changes_are_told() {
-        let mut counts = settled(3, HOLD);
-        assert_eq!(look(&mut counts, 10_100, &[]), []);
-        assert_eq!(look(&mut counts, 10_200, &[1, 1]), [count(1, 2), occupancy(1, true)]);
-        assert_eq!(look(&mut counts, 10_300, &[1, 1]), []);
-        assert_eq!(look(&mut counts, 10_400, &[0, 1, 1, 1]), [count(0, 1), occupancy(0, true), count(1, 3)]);
-    }
-
-    #[test]
-    fn a_missed_frame_does_not_flicker() {
-        let mut counts = settled(1, HOLD);
-        look(&mut counts, 10_100, &[0, 0]);
-        for ms in (10_200..15_000).step_by(200) {
-            let now: &[u16] = if ms % 400 == 0 { &[0, 0] } else { &[] };
-            assert_eq!(look(&mut counts, ms, now), [], "at {ms} ms");
-        }
-    }
-
-    #[test]
-    fn one_miss_switches_nothing_off_however_seldom_the_looks() {
-        let mut counts = settled(1, HOLD);
-        look(&mut counts, 20_000, &[0]);
-        assert_eq!(look(&mut counts, 22_500, &[]), [], "one look, longer ago than the hold");
-        assert_eq!(look(&mut counts, 25_000, &[]), [], "two");
-        assert_eq!(look(&mut counts, 27_500, &[0]), [], "it was there all the time");
-        assert_eq!(look(&mut counts, 30_000, &[]), []);
-        assert_eq!(look(&mut counts, 32_500, &[]), []);
-        assert_eq!(look(&mut counts, 35_000, &[]), [count(0, 0), occupancy(0, false)], "three looks agree");
-    }
-
-    #[test]
-    fn what_goes_is_told_after_the_hold() {
-        let mut counts = settled(1, HOLD);
-        look(&mut counts, 20_000, &[0, 0]);
-        for ms in (20_100..21_000).step_by(100) {
-            assert_eq!(look(&mut counts, ms, if ms == 20_500 { &[0] } else { &[] }), [], "at {ms} ms");
-        }
-        assert_eq!(look(&mut counts, 21_000, &[]), [count(0, 1)], "one was seen lately");
-        for ms in (21_100..22_000).step_by(100) {
-            assert_eq!(look(&mut counts, ms, &[]), [], "at {ms} ms");
-        }
-        assert_eq!(look(&mut counts, 22_000, &[]), [count(0, 0), occupancy(0, false)]);
-    }
-
-    #[test]
-    fn after_a_start_everything_is_told_once_and_not_before_the_hold() {
-        let mut counts = Counts::new(2, HOLD);
-        assert_eq!(look(&mut counts, 0, &[1]), []);
-        assert_eq!(look(&mut counts, 500, &[1]), []);
-        let all = [count(0, 0), occupancy(0, false), count(1, 1), occupancy(1, true)];
-        assert_eq!(look(&mut counts, 1000, &[]), all, "one miss is no leaving at the start either");
-        assert_eq!(look(&mut counts, 1100, &[1]), []);
-    }
-
-    #[test]
-    fn time_tells_too_when_looks_are_few() {
-        let mut counts = Counts::new(1, HOLD);
-        let mut facts = Vec::new();
-        counts.tick(at(50_000), &mut facts);
-        assert_eq!(facts, [], "nobody has looked");
-        for ms in [60_000, 60_100, 60_200] {
-            counts.look(at(ms), &seen(&[0]), &mut facts);
-        }
-        counts.tick(at(60_999), &mut facts);
-        assert_eq!(facts, []);
-        counts.tick(at(61_000), &mut facts);
-        counts.tick(at(62_000), &mut facts);
-        assert_eq!(facts, [count(0, 1), occupancy(0, true)], "once");
-    }
-
-    #[test]
-    fn one_miss_after_a_start_is_no_empty_room_however_seldom_the_looks() {
-        let mut counts = Counts::new(1, HOLD);
-        assert_eq!(look(&mut counts, 0, &[]), []);
-        let mut facts = Vec::new();
-        counts.tick(at(9000), &mut facts);
-        assert_eq!(facts, [], "one look, longer ago than the hold");
-        assert_eq!(look(&mut counts, 10_000, &[0]), []);
-        assert_eq!(look(&mut counts, 20_000, &[]), [count(0, 1), occupancy(0, true)]);
-    }
-
-    #[test]
-    fn a_loss_changes_no_count_and_its_time_is_no_looking() {
-        let mut counts = settled(1, HOLD);
-        look(&mut counts, 20_000, &[0]);
-        look(&mut counts, 20_500, &[]);
-        look(&mut counts, 20_600, &[]);
-        counts.lost();
-        let mut facts = Vec::new();
-        counts.tick(at(300_000), &mut facts);
-        assert_eq!(facts, [], "old, and not corrected by a guess");
-        assert_eq!(look(&mut counts, 300_000, &[]), [], "the first look afterwards");
-        assert_eq!(look(&mut counts, 300_500, &[]), []);
-        assert_eq!(look(&mut counts, 300_999, &[]), []);
-        assert_eq!(look(&mut counts, 301_000, &[]), [count(0, 0), occupancy(0, false)]);
-    }
-
-    #[test]
-    fn a_loss_before_the_first_word_begins_the_wait_anew() {
-        let mut counts = Counts::new(1, HOLD);
-        look(&mut counts, 0, &[0]);
-        counts.lost();
-        let mut facts = Vec::new();
-        counts.tick(at(5000), &mut facts);
-        assert_eq!(facts, []);
-        assert_eq!(look(&mut counts, 9000, &[0]), []);
-        assert_eq!(look(&mut counts, 9500, &[0]), []);
-        assert_eq!(look(&mut counts, 10_000, &[0]), [count(0, 1), occupancy(0, true)]);
-    }
-
-    #[test]
-    fn classes_that_the_model_does_not_have_are_ignored() {
-        let mut counts = settled(1, HOLD);
-        assert_eq!(look(&mut counts, 10_100, &[7]), []);
-    }
-}
+#[path = "counts_tests.rs"]
+mod tests;

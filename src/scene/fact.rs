@@ -1,12 +1,24 @@
 //! What a scene has to say. A [`Fact`] knows no topic and no JSON: those are a dialect's business.
 
 use super::objects::{Happened, Object};
+use super::zones::Direction;
 
 /// Something that is so from now on, or that happened, about one camera.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
     /// So many objects of a class are there.
     Count {
+        /// Where.
+        place: Place,
+        /// Index into the model's names.
+        class_id: u16,
+        /// How many.
+        count: u32,
+    },
+    /// So many of them move, or have moved of late.
+    Active {
+        /// Where.
+        place: Place,
         /// Index into the model's names.
         class_id: u16,
         /// How many.
@@ -14,10 +26,23 @@ pub enum Fact {
     },
     /// Whether there is any object of a class.
     Occupancy {
+        /// Where.
+        place: Place,
         /// Index into the model's names.
         class_id: u16,
         /// At least one.
         occupied: bool,
+    },
+    /// So many objects of a class have crossed a line since the start; told at each crossing.
+    Crossings {
+        /// Index of the line.
+        line: usize,
+        /// Index into the model's names.
+        class_id: u16,
+        /// Which way.
+        direction: Direction,
+        /// How many went that way, this one included.
+        total: u64,
     },
     /// Something happened to an object.
     Object {
@@ -26,4 +51,13 @@ pub enum Fact {
         /// The object, as it is now; in a box, for it happens seldom and is large.
         object: Box<Object>,
     },
+}
+
+/// Which part of the picture something is said of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// All of it.
+    Camera,
+    /// A zone, by its index.
+    Zone(usize),
 }

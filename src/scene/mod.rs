@@ -1,4 +1,4 @@
-//! What is seen, over time: a [`Scene`] turns the detections and tracks of a camera, and the time that passes, into [`Fact`]s.
+//! What is seen, over time: a [`Scene`] turns the tracks of a camera, and the time that passes, into [`Fact`]s.
 //!
 //! Pure: time comes in with the frames, and nothing is told that has not changed.
 
@@ -6,17 +6,17 @@ mod counts;
 mod fact;
 pub mod objects;
 pub mod path;
+pub mod tally;
 pub mod zones;
 
 use std::time::Duration;
 
-pub use counts::Counts;
-pub use fact::Fact;
+pub use counts::{Counts, Settling};
+pub use fact::{Fact, Place};
 
 use crate::clock::Moment;
-use crate::detector::Detection;
 use crate::geometry::Size;
-use crate::tracker::Tracker;
+use crate::tracker::{self, Tracker};
 use objects::{Happened, Object, Objects, Reason};
 
 /// What is remembered of one camera.
@@ -28,23 +28,32 @@ pub struct Scene {
 
 impl Scene {
     /// For a model of that many classes. A count falls, and the first word after a start is said, when the camera was
-    /// looked at for `hold`; `objects` says how single objects are told of.
-    pub fn new(classes: usize, hold: Duration, objects: objects::Options) -> Scene {
-        Scene { counts: Counts::new(classes, hold), objects: Objects::new(objects) }
+    /// looked at for `hold`; `objects` says how single objects are told of, `tracking` how long one takes to be believed.
+    pub fn new(
+        classes: usize,
+        hold: Duration,
+        objects: objects::Options,
+        tracking: &tracker::Options,
+    ) -> Scene {
+        let looks = tracking.looks_to_believe();
+        let mut counts = Counts::new(classes, hold, Settling { looks, time: Duration::ZERO });
+        for zone in &objects.zones {
+            let settling = Settling { looks: looks + zone.inertia.max(1), time: zone.loitering };
+            counts = counts.with_zone(settling, zone.classes.clone());
+        }
+        Scene { counts, objects: Objects::new(objects) }
     }
 
-    /// Takes in what was seen in a frame of that `size` captured at `at`, and what the tracker made of it; what changed by
-    /// it is appended to `facts`.
-    pub fn look(
-        &mut self,
-        at: Moment,
-        size: Size,
-        detections: &[Detection],
-        tracker: &Tracker,
-        facts: &mut Vec<Fact>,
-    ) {
-        self.counts.look(at.monotonic, detections, facts);
+    /// Takes in what the tracker made of a frame of that `size` captured at `at`; what changed by it is appended to `facts`.
+    pub fn look(&mut self, at: Moment, size: Size, tracker: &Tracker, facts: &mut Vec<Fact>) {
         self.objects.look(at, size, tracker, into(facts));
+        facts.extend(self.objects.crossings().map(|crossing| Fact::Crossings {
+            line: crossing.crossed.line,
+            class_id: crossing.class_id,
+            direction: crossing.crossed.direction,
+            total: crossing.total,
+        }));
+        self.counts.look(at.monotonic, self.objects.present(), facts);
     }
 
     /// The camera gives no frames any more, and the tracker has stopped. What was last known may be old, and is not

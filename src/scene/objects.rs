@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::path::Path;
+use super::tally::{Crossing, Tally};
 use super::zones::{Direction, Line, Presence, Side, Zone, foot};
 use crate::clock::Moment;
 use crate::geometry::{BBox, Size};
@@ -46,6 +47,8 @@ pub enum Unmet {
     TooUnsure(f32, f32),
     /// It came so far, and the least is that.
     TooStill(f32, f32),
+    /// It stands in a part of the picture where nothing begins, by its index.
+    Ignored(usize),
 }
 
 impl Filter {
@@ -82,6 +85,8 @@ pub struct Options {
     pub zones: Vec<Zone>,
     /// Lines that are watched.
     pub lines: Vec<Line>,
+    /// Parts of the picture where no object begins; one that walks in from elsewhere stays one.
+    pub ignored: Vec<Zone>,
     /// An object is told of again no sooner than this.
     pub update_every: Duration,
     /// What has not moved for so long is stationary.
@@ -164,6 +169,7 @@ const BETTER: f32 = 0.1;
 pub struct Objects {
     options: Options,
     followed: Vec<Followed>,
+    tally: Tally,
 }
 
 /// A track, and what was told of it.
@@ -174,6 +180,8 @@ struct Followed {
     sides: Vec<Side>,
     /// Whether it passed the filters.
     is_object: bool,
+    /// How many of the latest crossings are not in the tally.
+    uncounted: usize,
     /// Whether something changed that was not told of yet.
     changed: bool,
     told_at: Duration,
@@ -183,7 +191,8 @@ struct Followed {
 impl Objects {
     /// No object is known yet.
     pub fn new(options: Options) -> Objects {
-        Objects { options, followed: Vec::new() }
+        let tally = Tally::new(options.lines.len());
+        Objects { options, followed: Vec::new(), tally }
     }
 
     /// Takes in what the tracker made of a look at a picture of that `size`, captured at `at`; `tell` hears what happened.
@@ -206,7 +215,17 @@ impl Objects {
                 followed.see(track, at, size, &self.options);
             }
             followed.tell(track, at, size, &self.options, &mut tell);
+            if followed.is_object {
+                let uncounted = std::mem::take(&mut followed.uncounted).min(followed.object.lines.len());
+                let latest = &followed.object.lines[followed.object.lines.len() - uncounted..];
+                latest.iter().for_each(|crossed| self.tally.count(*crossed, followed.object.class_id));
+            }
         }
+    }
+
+    /// The crossings of the last look, each with how many of its kind there have been.
+    pub fn crossings(&mut self) -> impl Iterator<Item = Crossing> {
+        self.tally.latest.drain(..)
     }
 
     /// Time passed without a look; tells of what ended by that.
@@ -274,6 +293,7 @@ impl Followed {
             presences: vec![Presence::default(); options.zones.len()],
             sides: vec![Side::default(); options.lines.len()],
             is_object: false,
+            uncounted: 0,
             changed: false,
             told_at: Duration::ZERO,
             told_top: 0.0,
@@ -315,13 +335,18 @@ impl Followed {
                     object.lines.remove(0);
                 }
                 object.lines.push(Crossed { line: index, direction });
+                self.uncounted += 1;
             }
         }
         self.changed |= object.top_score >= self.told_top + BETTER;
     }
 
     fn check(&self, track: &Track, size: Size, options: &Options) -> Result<(), Unmet> {
-        let filter = options.filters.get(usize::from(track.class_id())).unwrap_or(&Filter::NONE);
+        let (class_id, foot) = (track.class_id(), foot(&track.bbox(), size));
+        if let Some(index) = options.ignored.iter().position(|zone| zone.has(class_id, foot)) {
+            return Err(Unmet::Ignored(index));
+        }
+        let filter = options.filters.get(usize::from(class_id)).unwrap_or(&Filter::NONE);
         filter.check(track, size, self.object.path.displacement())
     }
 

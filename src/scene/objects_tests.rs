@@ -19,6 +19,7 @@ fn options() -> Options {
         filters: Vec::new(),
         zones: Vec::new(),
         lines: Vec::new(),
+        ignored: Vec::new(),
         update_every: Duration::from_secs(1),
         stationary_after: Duration::from_secs(5),
     }

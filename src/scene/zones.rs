@@ -18,6 +18,13 @@ pub struct Zone {
     pub loitering: Duration,
 }
 
+impl Zone {
+    /// Whether an object of a class whose foot is there stands in it.
+    pub fn has(&self, class_id: u16, foot: [f32; 2]) -> bool {
+        applies(&self.classes, class_id) && self.polygon.contains(foot)
+    }
+}
+
 /// A line that objects can cross.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
@@ -63,7 +70,7 @@ impl Presence {
     /// A look showed the object's foot at a point; `true`: it came in, went out, or began to count.
     pub fn look(&mut self, zone: &Zone, class_id: u16, foot: [f32; 2], at: Duration) -> bool {
         let before = self.there;
-        let there = applies(&zone.classes, class_id) && zone.polygon.contains(foot);
+        let there = zone.has(class_id, foot);
         if there == self.since.is_some() {
             self.disagree = 0;
         } else {
@@ -114,7 +121,8 @@ impl Side {
     }
 }
 
-fn applies(classes: &[bool], class_id: u16) -> bool {
+/// Whether a class is one of these; a list that is empty names all.
+pub(super) fn applies(classes: &[bool], class_id: u16) -> bool {
     classes.is_empty() || classes.get(usize::from(class_id)).copied().unwrap_or(false)
 }
 

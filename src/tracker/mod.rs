@@ -32,6 +32,13 @@ pub struct Options {
     pub most: usize,
 }
 
+impl Options {
+    /// How many looks it takes until an object that is seen in all but one of them is believed.
+    pub fn looks_to_believe(&self) -> u32 {
+        self.min_hits.max(1) + MISSES
+    }
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options {

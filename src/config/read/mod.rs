@@ -26,7 +26,7 @@ pub use name::{Map, OneOf, TopicPart, TopicPrefix, Unit, UsbId};
 pub use schema::schema;
 pub use value::WidthHeight;
 pub use value::{
-    Bytes, Coordinate, Count, FilePath, Fraction, HeightWidth, Pair, Rate, RateOrNever, Text, Time,
+    Bytes, Coordinate, Count, FilePath, Fraction, HeightWidth, Pair, Rate, RateOrNever, Ratio, Text, Time,
 };
 
 /// A TOML value and its place in the text.

@@ -6,12 +6,14 @@ use log::LevelFilter;
 
 use super::section::section;
 use super::{
-    Bytes, Coordinate, Count, FilePath, Fraction, Located, Map, OneOf, Pair, Rate, RateOrNever, Text, Time,
+    Bytes, Coordinate, Count, FilePath, Fraction, Located, Map, OneOf, Pair, Rate, RateOrNever, Ratio, Text,
+    Time,
 };
 use super::{HeightWidth, WidthHeight};
 use super::{TopicPart, TopicPrefix, Unit, UsbId};
 use crate::config::defaults;
 use crate::frame::PixelFormat;
+use crate::tracker::Options as Tracking;
 
 const SECOND: u64 = 1000;
 const HOUR: u64 = 3600 * SECOND;
@@ -28,6 +30,8 @@ section! {
         model: Model,
         /// How cameras are looked at; each camera may say otherwise.
         detect: Detect,
+        /// How objects are followed.
+        track: Track,
         /// The stats message.
         stats: Stats,
         /// The log.
@@ -105,8 +109,44 @@ section! {
         thresholds: Map<Fraction> = serde_json::json!({ "*": defaults::THRESHOLD }),
         /// Detections messages (all that was seen in a frame) a second, at most; 0: none are sent. Never more than `max_fps`.
         detections_rate: RateOrNever = defaults::DETECTIONS_RATE,
-        /// A count falls, and an occupancy turns `OFF`, only when fewer were seen for so long.
+        /// A count falls, and an occupancy turns `OFF`, only when fewer were there for so long.
         hold: Time<0, HOUR> = humantime::format_duration(defaults::HOLD).to_string(),
+        /// What an object must be like, by label; `*` is for every label that is not named.
+        filters: Map<Filter>,
+    }
+}
+
+section! {
+    /// What an object must be like to be one; afterwards it stays one.
+    Filter {
+        /// Least part of the picture that its box takes.
+        min_area: Fraction = 0.0,
+        /// Largest part of the picture that its box takes.
+        max_area: Fraction = 1.0,
+        /// Least width of its box, in heights.
+        min_aspect: Ratio = 0.0,
+        /// Largest width of its box, in heights. Default: any.
+        max_aspect: Ratio,
+        /// Least median of its latest scores: what flares up for a look or two is a phantom.
+        min_score: Fraction = 0.0,
+        /// How far it must have come from where it was first seen, as a part of the picture.
+        min_displacement: Fraction = 0.0,
+    }
+}
+
+section! {
+    /// How objects are followed.
+    Track {
+        /// In so many looks an object must be seen before it is believed.
+        min_hits: Count<1, 100> = u64::from(Tracking::default().min_hits),
+        /// An object that is not seen for so long is gone.
+        lost_after: Time<100, HOUR> = humantime::format_duration(Tracking::default().lost_after).to_string(),
+        /// The same for an object that rests: what is parked is overlooked for a while and still there.
+        resting_lost_after: Time<100, HOUR> = humantime::format_duration(Tracking::default().resting_lost_after).to_string(),
+        /// What has not moved for so long is stationary.
+        stationary_after: Time<100, { 24 * HOUR }> = humantime::format_duration(Tracking::default().stationary_after).to_string(),
+        /// What changes about an object is told no more often than this.
+        update_every: Time<0, HOUR> = humantime::format_duration(defaults::UPDATE_EVERY).to_string(),
     }
 }
 
@@ -149,10 +189,16 @@ section! {
         thresholds: Map<Fraction>,
         /// Detections messages (all that was seen in a frame) a second, at most; 0: none are sent. Never more than `max_fps`. Default: `detect.detections_rate`.
         detections_rate: RateOrNever,
-        /// A count falls, and an occupancy turns `OFF`, only when fewer were seen for so long. Default: `detect.hold`.
+        /// A count falls, and an occupancy turns `OFF`, only when fewer were there for so long. Default: `detect.hold`.
         hold: Time<0, HOUR>,
-        /// Parts of the picture that have a name: events say in which of them an object is.
+        /// What an object must be like, by label; labels that are not named here are as in `detect.filters`.
+        filters: Map<Filter>,
+        /// Parts of the picture that have a name: events say in which of them an object is, and it is counted there.
         zone: Vec<Located<Zone>>,
+        /// Parts of the picture where nothing begins; an object that walks in from elsewhere stays one.
+        ignore_zone: Vec<Located<IgnoreZone>>,
+        /// Lines that objects cross.
+        line: Vec<Located<Line>>,
         /// Parts of the picture that nobody shall see; they are blackened before anything looks.
         privacy_mask: Vec<Located<PrivacyMask>>,
     }
@@ -192,6 +238,36 @@ section! {
         /// What the points are: fractions of width and height, or pixels of a picture of the camera's `size`.
         unit: OneOf<Unit> = OneOf(Unit::Fraction),
         /// Only objects with these labels count as in it. Default: all.
+        labels: Vec<Located<Text>>,
+        /// So many looks in a row must agree that an object has come in or gone out.
+        inertia: Count<1, 100> = u64::from(defaults::INERTIA),
+        /// An object counts when it has been there for so long.
+        loitering: Time<0, HOUR> = "0s",
+    }
+}
+
+section! {
+    /// A part of the picture where nothing begins: a road behind the hedge, a poster of a person.
+    IgnoreZone {
+        /// The corners of a polygon in their order.
+        points: Vec<Located<Pair<Coordinate>>> [required],
+        /// What the points are: fractions of width and height, or pixels of a picture of the camera's `size`.
+        unit: OneOf<Unit> = OneOf(Unit::Fraction),
+        /// Only objects with these labels are ignored. Default: all.
+        labels: Vec<Located<Text>>,
+    }
+}
+
+section! {
+    /// A line that objects cross, one way or the other, for who stands at its first point and looks at its second.
+    Line {
+        /// Its name; unique among the camera's lines.
+        name: TopicPart [required],
+        /// Its two ends. `in` is from its left to its right, `out` the other way.
+        points: Vec<Located<Pair<Coordinate>>> [required],
+        /// What the points are: fractions of width and height, or pixels of a picture of the camera's `size`.
+        unit: OneOf<Unit> = OneOf(Unit::Fraction),
+        /// Only objects with these labels count. Default: all.
         labels: Vec<Located<Text>>,
     }
 }

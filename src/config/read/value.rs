@@ -171,6 +171,11 @@ bounded_number! {
 }
 
 bounded_number! {
+    /// How many times as large as something else.
+    Ratio, (0.0..=1000.0), "a number from 0 to 1000"
+}
+
+bounded_number! {
     /// A coordinate: a fraction of the picture, or pixels.
     Coordinate, (-100_000.0..=100_000.0), "a coordinate"
 }

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use super::files::{self, check_file};
-use super::{refuse_reserved, unique};
+use super::scenery::{filters, ignore_zones, lines, polygon, zones};
 use crate::capture::{DeviceMatcher, Request, SourceSpec};
-use crate::config::read::{Coordinate, Fraction, Located, Map, OneOf, Pair, Text, Unit, raw};
+use crate::config::read::{Fraction, Located, Map, Text, raw};
 use crate::config::report::{Kind, Problem, Problems};
-use crate::config::{Camera, Zone, defaults};
+use crate::config::{Camera, defaults};
 use crate::detector::Thresholds;
-use crate::geometry::{Polygon, PolygonError, Size};
-use crate::mqtt::topics::CAMERA_LEVELS;
+use crate::geometry::Size;
 
 pub(super) fn camera(
     place: &Located<raw::Camera>,
@@ -32,6 +31,10 @@ pub(super) fn camera(
         stall_after: stall_after(raw, source.as_ref(), problems),
     };
     let zones = zones(raw, request.size, problems);
+    let ignored = ignore_zones(raw, request.size, problems);
+    let lines = lines(raw, request.size, problems);
+    let filters =
+        filters([detect.and_then(|detect| detect.filters.as_ref()), raw.filters.as_ref()], problems);
     let masks = raw.privacy_mask.iter().flat_map(|masks| &masks.value);
     let masks: Vec<_> = masks
         .map(|mask| {
@@ -49,7 +52,10 @@ pub(super) fn camera(
         thresholds: merge(thresholds.into_iter().flatten()),
         detections_rate: rate.map_or(defaults::DETECTIONS_RATE, |rate| rate.value.0),
         hold: hold.map_or(defaults::HOLD, |hold| hold.value.0),
+        filters: filters?,
         zones: zones.into_iter().collect::<Option<_>>()?,
+        ignore_zones: ignored.into_iter().collect::<Option<_>>()?,
+        lines: lines.into_iter().collect::<Option<_>>()?,
         privacy_masks: masks.into_iter().collect::<Option<_>>()?,
     })
 }
@@ -171,93 +177,4 @@ fn merge<'a>(maps: impl Iterator<Item = &'a Located<Map<Fraction>>>) -> Threshol
     }
     let default = merged.remove("*").unwrap_or(defaults::THRESHOLD);
     Thresholds { default, labels: merged.into_iter().collect() }
-}
-
-fn zones(raw: &raw::Camera, size: Option<Size>, problems: &mut Problems) -> Vec<Option<Zone>> {
-    let zones = || raw.zone.iter().flat_map(|zones| &zones.value);
-    let names = zones().filter_map(|zone| zone.value.name.as_ref());
-    unique("zone", names.clone().map(|name| (name.value.0.as_str(), name)), problems);
-    for name in names {
-        refuse_reserved("zone", &CAMERA_LEVELS, &name.value.0, name, problems);
-    }
-    let mut zone = |place: &Located<raw::Zone>| {
-        let raw = &place.value;
-        if let Some(labels) = &raw.labels
-            && labels.value.is_empty()
-            && !problems.touch(&labels.path)
-        {
-            let problem = Problem::with(Kind::BadValue, labels, "is empty, so nothing would ever count");
-            problems.add(problem.hint("name labels, or leave it out for all"));
-        }
-        let polygon = polygon(&place.path, raw.points.as_ref(), raw.unit.as_ref(), size, problems);
-        let labels = raw.labels.as_ref();
-        Some(Zone {
-            name: raw.name.as_ref()?.value.0.clone(),
-            polygon: polygon?,
-            labels: labels.map(|labels| labels.value.iter().map(|label| label.value.0.clone()).collect()),
-        })
-    };
-    zones().map(&mut zone).collect()
-}
-
-/// The polygon, in fractions whatever the unit was.
-fn polygon(
-    owner: &str,
-    points: Option<&Located<Vec<Located<Pair<Coordinate>>>>>,
-    unit: Option<&Located<OneOf<Unit>>>,
-    size: Option<Size>,
-    problems: &mut Problems,
-) -> Option<Polygon> {
-    let points = points?;
-    // Of points that could not be read, or whose unit is unknown, nothing more can be said.
-    if problems.touch(&format!("{owner}.points")) || problems.touch(&format!("{owner}.unit")) {
-        return None;
-    }
-    let scale = match (unit, size) {
-        (Some(unit), None) if unit.value.0 == Unit::Pixel => {
-            let problem = Problem::with(Kind::Conflict, unit, "pixels of what? the camera has no `size`");
-            problems.add(problem.hint("give the camera a `size`, or the points in fractions"));
-            return None;
-        }
-        (Some(unit), Some(size)) if unit.value.0 == Unit::Pixel => [size.width as f32, size.height as f32],
-        _ => [1.0, 1.0],
-    };
-    let fractions = points.value.iter().map(|point| [point.value.0.0 / scale[0], point.value.1.0 / scale[1]]);
-    let error = match Polygon::new(fractions.collect()) {
-        Ok(polygon) => return Some(polygon),
-        Err(error) => error,
-    };
-    let spot = |index: usize| points.value[index].span.clone();
-    // The last edge goes back to the first point; a label over all the points between would show nothing.
-    let edge = |index: usize| match points.value.get(index + 1) {
-        Some(end) => spot(index).start..end.span.end,
-        None => spot(index),
-    };
-    let problem = Problem::new(Kind::BadValue, &points.path, error.to_string());
-    problems.add(match error {
-        PolygonError::TooFew(_) | PolygonError::TooMany(_) | PolygonError::Flat => {
-            problem.label(points.span.clone(), "no polygon")
-        }
-        PolygonError::Outside(index) if scale == [1.0, 1.0] => problem
-            .label(spot(index), "outside")
-            .hint("fractions go from 0 (left, top) to 1 (right, bottom); for pixels add `unit = \"px\"`"),
-        PolygonError::Outside(index) => {
-            let [width, height] = scale;
-            let turned =
-                points.value.iter().all(|point| point.value.0.0 <= height && point.value.1.0 <= width);
-            let turned = if turned { ": is it meant the other way round?" } else { "" };
-            problem
-                .label(spot(index), "outside")
-                .hint(format!("the camera's `size` is [{width}, {height}], width, then height{turned}"))
-        }
-        PolygonError::Repeated(first, again) => problem
-            .label(spot(again), "again")
-            .label(spot(first), "first here")
-            .hint("the last point is joined to the first by itself; do not repeat it"),
-        PolygonError::Crossing(one, other) => problem
-            .label(edge(one), "this edge")
-            .label(edge(other), "and this one")
-            .hint("give the corners in the order in which one would walk around"),
-    });
-    None
 }

@@ -33,9 +33,18 @@ fn problems(text: &str, names: &[String]) -> Problems {
     for (label, place) in thresholds.flat_map(|map| &map.value.0).filter(|(label, _)| *label != "*") {
         unless_known(label, place, names, &mut problems);
     }
-    let zones = cameras().flat_map(|camera| &camera.value.zone).flat_map(|zones| &zones.value);
-    for label in zones.filter_map(|zone| zone.value.labels.as_ref()).flat_map(|labels| &labels.value) {
-        unless_known(&label.value.0, label, names, &mut problems);
+    let filters = file.detect.iter().filter_map(|detect| detect.value.filters.as_ref());
+    let filters = filters.chain(cameras().filter_map(|camera| camera.value.filters.as_ref()));
+    for (label, place) in filters.flat_map(|map| &map.value.0).filter(|(label, _)| *label != "*") {
+        unless_known(label, place, names, &mut problems);
+    }
+    for camera in cameras().map(|camera| &camera.value) {
+        let zones = camera.zone.iter().flat_map(|zones| &zones.value).map(|zone| &zone.value.labels);
+        let ignored = camera.ignore_zone.iter().flat_map(|zones| &zones.value).map(|zone| &zone.value.labels);
+        let lines = camera.line.iter().flat_map(|lines| &lines.value).map(|line| &line.value.labels);
+        for label in zones.chain(ignored).chain(lines).flatten().flat_map(|labels| &labels.value) {
+            unless_known(&label.value.0, label, names, &mut problems);
+        }
     }
     problems
 }

@@ -4,6 +4,7 @@ mod broker;
 mod camera;
 mod files;
 mod labels;
+mod scenery;
 mod surroundings;
 
 use std::collections::HashMap;
@@ -12,8 +13,8 @@ use super::read::{Located, raw, shorten};
 use super::report::{Kind, Problem, Problems};
 use super::{Camera, Config, Log, defaults};
 use crate::capture::{DeviceMatcher, SourceSpec};
-use crate::detector;
 use crate::mqtt::topics::{CAMERA_LEVELS, DEVICE_LEVELS, label_level};
+use crate::{detector, tracker};
 
 pub use labels::unknown_labels;
 pub use surroundings::{MODEL_DIR, MODEL_DIR_VARIABLE, MODEL_FILE, shipped_model};
@@ -29,6 +30,7 @@ pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Pro
     let mqtt = file.mqtt.as_ref().map(|mqtt| broker::options(&mqtt.value, &device, around, problems));
     let model = model(file.model.as_ref().map(|model| &model.value), around, problems);
     let stats = file.stats.as_ref().and_then(|stats| stats.value.interval.as_ref());
+    let track = file.track.as_ref().map(|track| &track.value);
     let log = log(file.log.as_ref().map(|log| &log.value), problems);
     let cameras = cameras(file, problems);
     Some(Config {
@@ -38,10 +40,32 @@ pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Pro
             None => None,
         },
         model: model?,
+        tracking: tracking(track),
+        update_every: track
+            .and_then(|track| track.update_every.as_ref())
+            .map_or(defaults::UPDATE_EVERY, |every| every.value.0),
         stats_interval: stats.map_or(defaults::STATS_INTERVAL, |interval| interval.value.0),
         log,
         cameras: cameras?,
     })
+}
+
+fn tracking(track: Option<&raw::Track>) -> tracker::Options {
+    let mut options = tracker::Options::default();
+    let Some(raw) = track else { return options };
+    if let Some(hits) = &raw.min_hits {
+        options.min_hits = hits.value.0 as u32;
+    }
+    if let Some(after) = &raw.lost_after {
+        options.lost_after = after.value.0;
+    }
+    if let Some(after) = &raw.resting_lost_after {
+        options.resting_lost_after = after.value.0;
+    }
+    if let Some(after) = &raw.stationary_after {
+        options.stationary_after = after.value.0;
+    }
+    options
 }
 
 fn log(log: Option<&raw::Log>, problems: &mut Problems) -> Log {

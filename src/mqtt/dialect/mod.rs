@@ -32,10 +32,37 @@ pub struct Site {
     pub model: String,
     /// The model's labels, by class.
     pub labels: Vec<String>,
-    /// The cameras' names.
-    pub cameras: Vec<String>,
+    /// The cameras.
+    pub cameras: Vec<SiteCamera>,
     /// Whether the wall clock is known to be right; read anew for each message that carries a time.
     pub trust: Trust,
+}
+
+/// What subscribers may know of a camera.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SiteCamera {
+    /// Its name.
+    pub name: String,
+    /// Its zones, in the order of their indices.
+    pub zones: Vec<SitePart>,
+    /// Its lines, in the order of their indices.
+    pub lines: Vec<SitePart>,
+}
+
+/// A zone or a line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SitePart {
+    /// Its name.
+    pub name: String,
+    /// By class, whether its objects count there; empty: all do.
+    pub classes: Vec<bool>,
+}
+
+impl SitePart {
+    /// Whether objects of a class count there.
+    pub fn counts(&self, class_id: u16) -> bool {
+        self.classes.is_empty() || self.classes.get(usize::from(class_id)).copied().unwrap_or(false)
+    }
 }
 
 /// The frame that something came of.
@@ -80,16 +107,12 @@ pub trait Dialect: Send {
 /// What a voice has to know of its camera.
 #[derive(Clone, Copy, Debug)]
 pub struct VoiceOptions<'a> {
-    /// The camera's name, one of the site's.
-    pub camera: &'a str,
+    /// The camera, one of the site's.
+    pub camera: &'a SiteCamera,
     /// Looks a second at most.
     pub max_fps: f32,
     /// Messages about single looks a second, at most; 0: none.
     pub detections_max_fps: f32,
-    /// The names of its zones.
-    pub zones: &'a [String],
-    /// The names of its lines.
-    pub lines: &'a [String],
 }
 
 /// Says what is so with one camera.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Dialect, Look, Occasion, Say, Site, Voice, VoiceOptions};
+use super::{Dialect, Look, Occasion, Say, Site, SiteCamera, Voice, VoiceOptions};
 use crate::capture::State;
 use crate::clock::Moment;
 use crate::mqtt::payload::{self, Detections, DeviceStats, Event, EventFacts, FrameFacts, Origin};
-use crate::mqtt::topics::{CameraTopics, LabelLevels, Topics};
+use crate::mqtt::topics::{CameraTopics, LabelLevels, LabelTopics, Topics};
 use crate::mqtt::{Error, Message};
-use crate::scene::Fact;
+use crate::scene::{Fact, Place};
 use crate::turn::Turn;
 
 /// See the module's words.
@@ -26,13 +26,13 @@ impl Native {
     /// When the prefix, the device or a camera has a name that can't be a topic level.
     pub fn new(site: Arc<Site>) -> Result<Native, Error> {
         let topics = Topics::new(&site.prefix, &site.device)?;
-        site.cameras.iter().try_for_each(|camera| topics.camera(camera).map(drop))?;
+        site.cameras.iter().try_for_each(|camera| topics.camera(&camera.name).map(drop))?;
         let levels = Arc::new(LabelLevels::new(&site.labels));
         Ok(Native { site, topics, levels })
     }
 
     fn all_offline(&self, say: Say<'_>) {
-        for camera in self.site.cameras.iter().filter_map(|name| self.topics.camera(name).ok()) {
+        for camera in self.site.cameras.iter().filter_map(|camera| self.topics.camera(&camera.name).ok()) {
             say(Message::state(camera.status(), State::Offline.name()));
         }
     }
@@ -52,10 +52,8 @@ impl Dialect for Native {
         Box::new(NativeVoice {
             site: Arc::clone(&self.site),
             levels: Arc::clone(&self.levels),
-            camera: options.camera.to_owned(),
-            topics: self.topics.camera_checked(options.camera),
-            zones: options.zones.to_vec(),
-            lines: options.lines.to_vec(),
+            camera: options.camera.clone(),
+            topics: self.topics.camera_checked(&options.camera.name),
             detections: Rate::new(options.detections_max_fps, options.max_fps),
         })
     }
@@ -69,10 +67,8 @@ impl Dialect for Native {
 struct NativeVoice {
     site: Arc<Site>,
     levels: Arc<LabelLevels>,
-    camera: String,
+    camera: SiteCamera,
     topics: CameraTopics,
-    zones: Vec<String>,
-    lines: Vec<String>,
     detections: Rate,
 }
 
@@ -84,7 +80,17 @@ impl NativeVoice {
 
     fn frame(&self, of: &Occasion) -> FrameFacts<'_> {
         let Occasion { seq, captured, size, stages } = *of;
-        FrameFacts { camera: &self.camera, seq, captured, size, stages, model: &self.site.model }
+        FrameFacts { camera: &self.camera.name, seq, captured, size, stages, model: &self.site.model }
+    }
+
+    fn label(&self, place: Place, class_id: u16) -> LabelTopics {
+        let level = self.levels.of(class_id);
+        match place {
+            Place::Camera => self.topics.label(level),
+            Place::Zone(zone) => {
+                self.topics.zone_label(self.camera.zones.get(zone).map_or("_", |zone| &zone.name), level)
+            }
+        }
     }
 }
 
@@ -95,18 +101,25 @@ impl Voice for NativeVoice {
 
     fn fact(&mut self, fact: &Fact, of: &Occasion, now: Moment, say: Say<'_>) {
         match fact {
-            Fact::Count { class_id, count } => {
-                say(Message::state(self.topics.count(self.levels.of(*class_id)), count.to_string()));
+            Fact::Count { place, class_id, count } => {
+                say(Message::state(self.label(*place, *class_id).count(), count.to_string()));
             }
-            Fact::Occupancy { class_id, occupied } => {
+            Fact::Active { place, class_id, count } => {
+                say(Message::state(self.label(*place, *class_id).active(), count.to_string()));
+            }
+            Fact::Occupancy { place, class_id, occupied } => {
                 let word = if *occupied { "ON" } else { "OFF" };
-                say(Message::state(self.topics.occupancy(self.levels.of(*class_id)), word));
+                say(Message::state(self.label(*place, *class_id).occupancy(), word));
+            }
+            Fact::Crossings { line, class_id, direction, total } => {
+                let line = self.camera.lines.get(*line).map_or("_", |line| &line.name);
+                let topic = self.topics.line(line, self.levels.of(*class_id), payload::way(*direction));
+                say(Message::state(topic, total.to_string()));
             }
             Fact::Object { happened, object } => {
                 // The run and the camera make the number one that no other object ever has.
-                let id = format!("{}.{}.{}", self.site.run_id, self.camera, object.id);
-                let names =
-                    EventFacts { id: &id, labels: &self.site.labels, zones: &self.zones, lines: &self.lines };
+                let id = format!("{}.{}.{}", self.site.run_id, self.camera.name, object.id);
+                let names = EventFacts { id: &id, labels: &self.site.labels, camera: &self.camera };
                 let event = Event::new(self.origin(), self.frame(of), names, *happened, object, now);
                 say(Message::event(self.topics.events(), payload::to_json(&event)));
             }
@@ -161,6 +174,7 @@ mod tests {
     use crate::clock::{Clock, SystemClock, Trust};
     use crate::geometry::{BBox, Size};
     use crate::mqtt::Class;
+    use crate::mqtt::dialect::SitePart;
     use crate::mqtt::payload::Stages;
     use crate::scene::objects::{Crossed, Happened, Object, Reason};
     use crate::scene::path::Path;
@@ -174,13 +188,22 @@ mod tests {
             run_id: "b00t-1".into(),
             model: "m".into(),
             labels: vec!["person".into(), "traffic light".into(), "traffic_light".into()],
-            cameras: vec!["front".into(), "back".into()],
+            cameras: vec![front_camera(), SiteCamera { name: "back".into(), ..SiteCamera::default() }],
             trust: Trust::default(),
         })
     }
 
-    fn front(detections_max_fps: f32) -> VoiceOptions<'static> {
-        VoiceOptions { camera: "front", max_fps: 5.0, detections_max_fps, zones: &[], lines: &[] }
+    fn front_camera() -> SiteCamera {
+        let part = |name: &str| SitePart { name: name.into(), classes: Vec::new() };
+        SiteCamera {
+            name: "front".into(),
+            zones: vec![part("street"), part("steps")],
+            lines: vec![part("gate"), part("kerb")],
+        }
+    }
+
+    fn front(camera: &SiteCamera, detections_max_fps: f32) -> VoiceOptions<'_> {
+        VoiceOptions { camera, max_fps: 5.0, detections_max_fps }
     }
 
     fn at(ms: u64) -> Moment {
@@ -204,15 +227,34 @@ mod tests {
 
     #[test]
     fn facts_are_retained_values_under_their_label() {
-        let mut voice = Native::new(site()).unwrap().voice(&front(0.0));
+        let mut voice = Native::new(site()).unwrap().voice(&front(&front_camera(), 0.0));
         let fact =
             |voice: &mut dyn Voice, fact| said(|say| voice.fact(&fact, &occasion(), at(0), say)).remove(0);
-        let message = fact(voice.as_mut(), Fact::Count { class_id: 0, count: 2 });
-        assert_eq!(message, ("vigie/porch/front/person/count".into(), "2".into()));
-        let message = fact(voice.as_mut(), Fact::Occupancy { class_id: 1, occupied: true });
-        assert_eq!(message, ("vigie/porch/front/traffic_light/occupancy".into(), "ON".into()));
-        let message = fact(voice.as_mut(), Fact::Occupancy { class_id: 2, occupied: false });
-        assert_eq!(message, ("vigie/porch/front/traffic_light_2/occupancy".into(), "OFF".into()));
+        let (camera, steps) = (Place::Camera, Place::Zone(1));
+        for (said, topic, payload) in [
+            (Fact::Count { place: camera, class_id: 0, count: 2 }, "person/count", "2"),
+            (Fact::Active { place: camera, class_id: 0, count: 1 }, "person/active", "1"),
+            (Fact::Occupancy { place: camera, class_id: 1, occupied: true }, "traffic_light/occupancy", "ON"),
+            (
+                Fact::Occupancy { place: camera, class_id: 2, occupied: false },
+                "traffic_light_2/occupancy",
+                "OFF",
+            ),
+            (Fact::Count { place: steps, class_id: 0, count: 3 }, "zone/steps/person/count", "3"),
+            (
+                Fact::Occupancy { place: steps, class_id: 1, occupied: true },
+                "zone/steps/traffic_light/occupancy",
+                "ON",
+            ),
+            (
+                Fact::Crossings { line: 0, class_id: 0, direction: Direction::Out, total: 7 },
+                "line/gate/person/out",
+                "7",
+            ),
+        ] {
+            let message = fact(voice.as_mut(), said);
+            assert_eq!(message, (format!("vigie/porch/front/{topic}"), payload.to_owned()));
+        }
     }
 
     /// The golden event: what is here is what subscribers get, in every field.
@@ -236,9 +278,7 @@ mod tests {
             path,
             speed: 1.254,
         };
-        let names = [["street".to_owned(), "steps".to_owned()], ["gate".to_owned(), "kerb".to_owned()]];
-        let options = VoiceOptions { zones: &names[0], lines: &names[1], ..front(0.0) };
-        let mut voice = Native::new(site()).unwrap().voice(&options);
+        let mut voice = Native::new(site()).unwrap().voice(&front(&front_camera(), 0.0));
         let mut event = |happened| {
             let fact = Fact::Object { happened, object: Box::new(object.clone()) };
             let mut messages = Vec::new();
@@ -262,7 +302,7 @@ mod tests {
         let offline = |camera: &str| (format!("vigie/porch/{camera}/status"), "offline".to_owned());
         assert_eq!(said(|say| native.introduce(say)), [offline("front"), offline("back")]);
         assert_eq!(said(|say| native.take_leave(say)), [offline("front"), offline("back")]);
-        let mut voice = native.voice(&front(0.0));
+        let mut voice = native.voice(&front(&front_camera(), 0.0));
         let online = ("vigie/porch/front/status".to_owned(), "online".to_owned());
         assert_eq!(said(|say| voice.status(State::Online, say)), [online]);
     }
@@ -272,7 +312,7 @@ mod tests {
         let native = Native::new(site()).unwrap();
         let now = SystemClock.now();
         for (rate, expected) in [(0.0, 0), (5.0, 50), (2.0, 20)] {
-            let mut voice = native.voice(&front(rate));
+            let mut voice = native.voice(&front(&front_camera(), rate));
             let mut messages = 0;
             for n in 0..50u32 {
                 let captured = now.at(now.monotonic + std::time::Duration::from_millis(200) * n);
@@ -286,7 +326,10 @@ mod tests {
 
     #[test]
     fn a_camera_whose_name_is_no_level_is_refused() {
-        let site = Site { cameras: vec!["a/b".into()], ..(*site()).clone() };
+        let site = Site {
+            cameras: vec![SiteCamera { name: "a/b".into(), ..SiteCamera::default() }],
+            ..(*site()).clone()
+        };
         assert!(Native::new(Arc::new(site)).unwrap_err().to_string().contains("separates"));
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FrameFacts, Latency, Origin, SCHEMA, edges, label, nanoseconds, rfc3339, round};
 use crate::clock::Moment;
+use crate::mqtt::dialect::{SiteCamera, SitePart};
 use crate::scene::objects::{Happened, Object, Reason};
 use crate::scene::zones::Direction;
 
@@ -115,10 +116,8 @@ pub struct EventFacts<'a> {
     pub id: &'a str,
     /// The model's labels, by class.
     pub labels: &'a [String],
-    /// The names of the camera's zones.
-    pub zones: &'a [String],
-    /// The names of the camera's lines.
-    pub lines: &'a [String],
+    /// The camera, for the names of its zones and lines.
+    pub camera: &'a SiteCamera,
 }
 
 impl<'a> Event<'a> {
@@ -136,14 +135,12 @@ impl<'a> Event<'a> {
             Happened::Update => (EventType::Update, None),
             Happened::End(reason) => (EventType::End, Some(word(reason).into())),
         };
-        let name = |names: &'a [String], index: usize| Cow::from(names.get(index).map_or("", String::as_str));
-        let zones = |indices: &[usize]| indices.iter().map(|&zone| name(names.zones, zone)).collect();
+        let name =
+            |parts: &'a [SitePart], index: usize| Cow::from(parts.get(index).map_or("", |part| &part.name));
+        let zones = |indices: &[usize]| indices.iter().map(|&zone| name(&names.camera.zones, zone)).collect();
         let crossing = |crossed: &crate::scene::objects::Crossed| Crossing {
-            line: name(names.lines, crossed.line),
-            direction: match crossed.direction {
-                Direction::In => "in".into(),
-                Direction::Out => "out".into(),
-            },
+            line: name(&names.camera.lines, crossed.line),
+            direction: way(crossed.direction).into(),
         };
         Event {
             schema: SCHEMA,
@@ -178,6 +175,14 @@ impl<'a> Event<'a> {
             speed: round(object.speed, 100.0),
             reason,
         }
+    }
+}
+
+/// Which way a line was crossed, in a word.
+pub fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "in",
+        Direction::Out => "out",
     }
 }
 

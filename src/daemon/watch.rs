@@ -1,0 +1,221 @@
+//! A [`Watch`]: what becomes of one camera's frames, from the pixels to the facts. It knows no camera, no clock and no
+//! thread: a lane of the daemon feeds it what a camera delivers, `vigie replay` what a file holds.
+
+use std::time::Duration;
+
+use super::Error;
+use crate::clock::Moment;
+use crate::config::{self, Config};
+use crate::detector::{self, ClassThresholds, Contract, Detection, Detector, UnknownLabel};
+use crate::frame::Frame;
+use crate::geometry::Size;
+use crate::mqtt::dialect::Occasion;
+use crate::mqtt::payload::Stages;
+use crate::mqtt::{SiteCamera, SitePart};
+use crate::scene::objects::{self, Filter};
+use crate::scene::zones::{Line, Zone};
+use crate::scene::{Fact, Scene};
+use crate::tracker::Tracker;
+use crate::vision::{self, Mask, Prepared, Preprocessor, Tensor};
+
+/// What looks, lent to one camera after the other.
+pub struct Eye {
+    /// The model.
+    pub detector: Detector,
+    tensor: Tensor,
+    detections: Vec<Detection>,
+}
+
+impl Eye {
+    /// With a loaded model.
+    pub fn new(detector: Detector) -> Eye {
+        let tensor = Tensor::new(detector.contract().size);
+        Eye { detector, tensor, detections: Vec::new() }
+    }
+
+    /// What the latest look saw, the surest first; boxes in pixels of the frame.
+    pub fn detections(&self) -> &[Detection] {
+        &self.detections
+    }
+}
+
+/// See the module's words.
+pub struct Watch {
+    preprocessor: Preprocessor,
+    mask: Mask,
+    thresholds: ClassThresholds,
+    /// What the tracker is shown besides: where an object was, a weak box is that object.
+    weak: ClassThresholds,
+    tracker: Tracker,
+    scene: Scene,
+    facts: Vec<Fact>,
+    /// The latest frame that was looked at.
+    occasion: Occasion,
+}
+
+impl Watch {
+    /// For a camera of a configuration, towards a model. Nothing was looked at yet; it is `now`.
+    ///
+    /// # Errors
+    /// When the camera's configuration names a label that the model lacks.
+    pub fn new(
+        config: &Config,
+        camera: &config::Camera,
+        contract: &Contract,
+        now: Moment,
+    ) -> Result<Watch, Error> {
+        let names = &contract.names;
+        let unknown = |source| Error::Label { camera: camera.name.clone(), source };
+        let thresholds = camera.thresholds.resolve(names).map_err(unknown)?;
+        let objects = objects(config, camera, names).map_err(unknown)?;
+        let weak = thresholds.scores().iter().map(|&score| weak(score)).collect();
+        let scene = Scene::new(names.len(), camera.hold, objects, &config.tracking);
+        Ok(Watch {
+            preprocessor: Preprocessor::new(contract.size),
+            mask: Mask::new(camera.privacy_masks.clone()),
+            facts: Vec::with_capacity(3 * names.len()),
+            weak: ClassThresholds::new(weak),
+            thresholds,
+            tracker: Tracker::new(config.tracking.clone()),
+            scene,
+            occasion: Occasion { seq: 0, captured: now, size: Size::default(), stages: Stages::default() },
+        })
+    }
+
+    /// Makes a frame the eye's tensor, masked.
+    ///
+    /// # Errors
+    /// When it can't be decoded.
+    pub fn prepare(&mut self, frame: &Frame, eye: &mut Eye) -> Result<Prepared, vision::Error> {
+        let prepared = self.preprocessor.prepare(frame, &mut eye.tensor)?;
+        self.mask.apply(&mut eye.tensor, &prepared);
+        Ok(prepared)
+    }
+
+    /// Looks at a frame that was prepared; what changed by it waits among the facts.
+    ///
+    /// # Errors
+    /// When the model itself fails.
+    pub fn look(&mut self, frame: &Frame, prepared: &Prepared, eye: &mut Eye) -> Result<(), detector::Error> {
+        let letterbox = &prepared.letterbox;
+        let timing = eye.detector.detect(&eye.tensor, letterbox, &self.weak, &mut eye.detections)?;
+        let stages = Stages {
+            decode: prepared.decode,
+            prepare: prepared.prepare,
+            infer: timing.infer,
+            post: timing.post,
+        };
+        self.see(
+            Occasion { seq: frame.sequence, captured: frame.captured, size: letterbox.picture, stages },
+            eye,
+        );
+        Ok(())
+    }
+
+    /// Takes in what the eye saw on that occasion, and leaves it what is sure enough to be told of.
+    fn see(&mut self, occasion: Occasion, eye: &mut Eye) {
+        let (Occasion { captured, size, .. }, good) = (occasion, self.thresholds.scores());
+        self.occasion = occasion;
+        self.tracker.look(captured.monotonic, size, &eye.detections, good);
+        eye.detections
+            .retain(|seen| good.get(usize::from(seen.class_id)).is_some_and(|&least| seen.score >= least));
+        self.scene.look(captured, size, &self.tracker, &mut self.facts);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Duration) {
+        self.tracker.tick(now);
+        self.scene.tick(now, &self.tracker, &mut self.facts);
+    }
+
+    /// There are no frames any more.
+    pub fn lost(&mut self) {
+        self.tracker.stop();
+        self.scene.lost(&mut self.facts);
+    }
+
+    /// Nobody will look any more: objects end.
+    pub fn stop(&mut self) {
+        self.scene.stop(&mut self.facts);
+    }
+
+    /// The facts since the last call, in their order, each with the frame that was looked at last.
+    pub fn facts(&mut self) -> impl Iterator<Item = (Fact, Occasion)> {
+        let occasion = self.occasion;
+        self.facts.drain(..).map(move |fact| (fact, occasion))
+    }
+
+    /// The frame that was looked at last.
+    pub fn occasion(&self) -> &Occasion {
+        &self.occasion
+    }
+
+    /// What is followed.
+    pub fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// What is known of it.
+    pub fn scene(&self) -> &Scene {
+        &self.scene
+    }
+}
+
+/// What subscribers may know of a camera, towards a model with these labels.
+pub fn site_camera(camera: &config::Camera, names: &[String]) -> SiteCamera {
+    let part = |name: &String, labels| SitePart { name: name.clone(), classes: classes(labels, names) };
+    SiteCamera {
+        name: camera.name.clone(),
+        zones: camera.zones.iter().map(|zone| part(&zone.name, &zone.labels)).collect(),
+        lines: camera.lines.iter().map(|line| part(&line.name, &line.labels)).collect(),
+    }
+}
+
+/// How a camera's objects are told of.
+fn objects(
+    config: &Config,
+    camera: &config::Camera,
+    names: &[String],
+) -> Result<objects::Options, UnknownLabel> {
+    detector::known_labels(camera.labels(), names)?;
+    let zone = |zone: &config::Zone| Zone {
+        polygon: zone.polygon.clone(),
+        classes: classes(&zone.labels, names),
+        inertia: zone.inertia,
+        loitering: zone.loitering,
+    };
+    let ignored = |zone: &config::IgnoreZone| Zone {
+        polygon: zone.polygon.clone(),
+        classes: classes(&zone.labels, names),
+        inertia: 1,
+        loitering: Duration::ZERO,
+    };
+    let line = |line: &config::Line| {
+        let [from, to] = line.ends;
+        Line { from, to, classes: classes(&line.labels, names) }
+    };
+    let filter = |name: &String| -> Filter {
+        let own = camera.filters.labels.iter().find(|(label, _)| label == name).map(|(_, filter)| filter);
+        own.unwrap_or(&camera.filters.default).clone()
+    };
+    Ok(objects::Options {
+        filters: names.iter().map(filter).collect(),
+        zones: camera.zones.iter().map(zone).collect(),
+        lines: camera.lines.iter().map(line).collect(),
+        ignored: camera.ignore_zones.iter().map(ignored).collect(),
+        update_every: config.update_every,
+        stationary_after: config.tracking.stationary_after,
+    })
+}
+
+/// By class, whether it is one of the labels; none are named: empty, which is all.
+fn classes(labels: &Option<Vec<String>>, names: &[String]) -> Vec<bool> {
+    labels.as_ref().map_or(Vec::new(), |labels| names.iter().map(|name| labels.contains(name)).collect())
+}
+
+/// From which score on a box that is too weak to be an object may be one that was there before.
+fn weak(good: f32) -> f32 {
+    const LEAST: f32 = 0.1;
+    // Above 1 a class is switched off.
+    if good > 1.0 { good } else { (0.5 * good).max(LEAST).min(good) }
+}
