@@ -144,6 +144,11 @@ pub trait Source: Send {
         Counters::default()
     }
 
+    /// How often it began anew: what is played over and over does so at its end, before it delivers its first frame again.
+    fn rounds(&self) -> u64 {
+        0
+    }
+
     /// No frame for so long is a stall.
     fn stall_after(&self) -> Duration;
 

@@ -25,6 +25,7 @@ pub struct Pictures {
     round: Vec<PathBuf>,
     /// Whether this round had a picture yet.
     any: bool,
+    rounds: u64,
     /// The only picture there is, decoded; it need not be decoded twice.
     only: Option<Frame>,
     complained: HashSet<PathBuf>,
@@ -67,6 +68,7 @@ impl Pictures {
             negotiated,
             round,
             any: true,
+            rounds: 0,
             only,
             complained,
             counters,
@@ -87,6 +89,7 @@ impl Pictures {
                 return Err(nothing_readable(&self.path, self.complained.len()));
             }
             self.round = list(&self.path)?;
+            self.rounds += 1;
             let round: HashSet<&PathBuf> = self.round.iter().collect();
             self.complained.retain(|file| round.contains(file));
         }
@@ -105,6 +108,7 @@ impl Source for Pictures {
                 frame.data.extend_from_slice(&only.data);
                 (frame.format, frame.size) = (only.format, only.size);
                 (frame.planes, frame.colour) = (only.planes, only.colour);
+                self.rounds = self.sequence;
             }
             None => *frame = self.next_picture()?,
         }
@@ -120,6 +124,10 @@ impl Source for Pictures {
 
     fn counters(&self) -> Counters {
         self.counters
+    }
+
+    fn rounds(&self) -> u64 {
+        self.rounds
     }
 
     fn stall_after(&self) -> Duration {

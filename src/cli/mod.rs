@@ -24,8 +24,10 @@ mod model;
 mod model_args;
 pub mod output;
 pub mod pictures;
+mod replay;
 pub mod run;
 mod schema;
+mod story;
 
 /// Why a command did not do what it was asked; decides the exit code.
 #[derive(Debug)]
@@ -107,6 +109,10 @@ enum Command {
     Eval(eval::Args),
     /// Look into a model file: contract, layers, and how they run on this machine
     Model(model::Args),
+    /// Look at a clip or a folder of frames as at a camera, in its own time
+    Replay(replay::Args),
+    /// The same, and why something that the model saw became no object
+    Explain(replay::Args),
     /// Print the JSON Schema of the configuration or of a message
     Schema(schema::Args),
     /// Print a completion script for a shell
@@ -132,6 +138,8 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Model(args) => model::run(args),
+        Command::Replay(args) => replay::run(args),
+        Command::Explain(args) => replay::explain(args),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

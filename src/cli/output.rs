@@ -16,6 +16,17 @@ pub fn json_line(value: &impl serde::Serialize) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Prints bytes as a line on standard output.
+///
+/// # Errors
+/// As [`json_line`].
+pub fn line(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
 /// Prints text on standard output as it is.
 ///
 /// # Errors

@@ -24,13 +24,20 @@ pub struct Eye {
     pub detector: Detector,
     tensor: Tensor,
     detections: Vec<Detection>,
+    /// With [`Watch::see_everything`], all that there was.
+    everything: Vec<Detection>,
 }
 
 impl Eye {
     /// With a loaded model.
     pub fn new(detector: Detector) -> Eye {
         let tensor = Tensor::new(detector.contract().size);
-        Eye { detector, tensor, detections: Vec::new() }
+        Eye { detector, tensor, detections: Vec::new(), everything: Vec::new() }
+    }
+
+    /// All that the latest look saw, however faint; only with [`Watch::see_everything`].
+    pub fn everything(&self) -> &[Detection] {
+        &self.everything
     }
 
     /// What the latest look saw, the surest first; boxes in pixels of the frame.
@@ -46,6 +53,8 @@ pub struct Watch {
     thresholds: ClassThresholds,
     /// What the tracker is shown besides: where an object was, a weak box is that object.
     weak: ClassThresholds,
+    /// What is not even shown to it, and only explained.
+    faint: Option<ClassThresholds>,
     tracker: Tracker,
     scene: Scene,
     facts: Vec<Fact>,
@@ -75,11 +84,24 @@ impl Watch {
             mask: Mask::new(camera.privacy_masks.clone()),
             facts: Vec::with_capacity(3 * names.len()),
             weak: ClassThresholds::new(weak),
+            faint: None,
             thresholds,
             tracker: Tracker::new(config.tracking.clone()),
             scene,
             occasion: Occasion { seq: 0, captured: now, size: Size::default(), stages: Stages::default() },
         })
+    }
+
+    /// From now on the eye keeps what is too faint for anything, so that it can be explained. What is made of the rest is
+    /// the same.
+    pub fn see_everything(&mut self) {
+        let faint = self.weak.scores().iter().map(|&weak| weak.min(FAINT)).collect();
+        self.faint = Some(ClassThresholds::new(faint));
+    }
+
+    /// The score from which on a class counts as seen.
+    pub fn threshold(&self, class_id: u16) -> f32 {
+        self.thresholds.scores().get(usize::from(class_id)).copied().unwrap_or(f32::INFINITY)
     }
 
     /// Makes a frame the eye's tensor, masked.
@@ -98,7 +120,12 @@ impl Watch {
     /// When the model itself fails.
     pub fn look(&mut self, frame: &Frame, prepared: &Prepared, eye: &mut Eye) -> Result<(), detector::Error> {
         let letterbox = &prepared.letterbox;
-        let timing = eye.detector.detect(&eye.tensor, letterbox, &self.weak, &mut eye.detections)?;
+        let floor = self.faint.as_ref().unwrap_or(&self.weak);
+        let timing = eye.detector.detect(&eye.tensor, letterbox, floor, &mut eye.detections)?;
+        if self.faint.is_some() {
+            eye.everything.clone_from(&eye.detections);
+            keep(&mut eye.detections, &self.weak);
+        }
         let stages = Stages {
             decode: prepared.decode,
             prepare: prepared.prepare,
@@ -114,11 +141,10 @@ impl Watch {
 
     /// Takes in what the eye saw on that occasion, and leaves it what is sure enough to be told of.
     fn see(&mut self, occasion: Occasion, eye: &mut Eye) {
-        let (Occasion { captured, size, .. }, good) = (occasion, self.thresholds.scores());
+        let Occasion { captured, size, .. } = occasion;
         self.occasion = occasion;
-        self.tracker.look(captured.monotonic, size, &eye.detections, good);
-        eye.detections
-            .retain(|seen| good.get(usize::from(seen.class_id)).is_some_and(|&least| seen.score >= least));
+        self.tracker.look(captured.monotonic, size, &eye.detections, self.thresholds.scores());
+        keep(&mut eye.detections, &self.thresholds);
         self.scene.look(captured, size, &self.tracker, &mut self.facts);
     }
 
@@ -211,6 +237,16 @@ fn objects(
 /// By class, whether it is one of the labels; none are named: empty, which is all.
 fn classes(labels: &Option<Vec<String>>, names: &[String]) -> Vec<bool> {
     labels.as_ref().map_or(Vec::new(), |labels| names.iter().map(|name| labels.contains(name)).collect())
+}
+
+/// What is fainter than this isn't even explained.
+const FAINT: f32 = 0.1;
+
+/// Keeps what is sure enough.
+fn keep(detections: &mut Vec<Detection>, thresholds: &ClassThresholds) {
+    let scores = thresholds.scores();
+    detections
+        .retain(|seen| scores.get(usize::from(seen.class_id)).is_some_and(|&least| seen.score >= least));
 }
 
 /// From which score on a box that is too weak to be an object may be one that was there before.

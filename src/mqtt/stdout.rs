@@ -137,7 +137,8 @@ fn write_all(mut stream: impl Write, messages: &Receiver<Message>, counters: &Co
     }
 }
 
-fn to_line(message: &Message) -> Vec<u8> {
+/// A message as a line of JSON, without its end.
+pub fn to_line(message: &Message) -> Vec<u8> {
     let text = std::str::from_utf8(&message.payload).ok();
     let payload = text.map(|t| serde_json::from_str(t).unwrap_or_else(|_| t.into()));
     let payload_bytes = payload.is_none().then_some(message.payload.len());

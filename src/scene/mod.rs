@@ -16,7 +16,7 @@ pub use fact::{Fact, Place};
 
 use crate::clock::Moment;
 use crate::geometry::Size;
-use crate::tracker::{self, Tracker};
+use crate::tracker::{self, Track, Tracker};
 use objects::{Happened, Object, Objects, Reason};
 
 /// What is remembered of one camera.
@@ -68,6 +68,16 @@ impl Scene {
     pub fn tick(&mut self, now: Duration, tracker: &Tracker, facts: &mut Vec<Fact>) {
         self.counts.tick(now, facts);
         self.objects.tick(tracker, into(facts));
+    }
+
+    /// Whether a track is an object that was told of.
+    pub fn is_object(&self, track: &Track) -> bool {
+        track.is_confirmed() && self.objects.present().any(|object| object.id == track.id())
+    }
+
+    /// Why a track is no object yet; `None`: it is one, or nothing is known of it.
+    pub fn unmet(&self, track: &Track, size: Size) -> Option<objects::Unmet> {
+        self.objects.unmet(track, size)
     }
 
     /// Nobody will look any more: objects end, values stay.

@@ -70,6 +70,7 @@ pub struct Tracker {
     at: Option<Duration>,
     size: Size,
     next_id: u64,
+    next_serial: u64,
     work: Work,
 }
 
@@ -92,8 +93,9 @@ const NEW_LIMIT: f32 = 0.7;
 /// A pair of another class costs more by this, and must overlap by that.
 const STRANGE: f32 = 0.2;
 const STRANGE_IOU: f32 = 0.5;
-/// Boxes of two classes that overlap so much are one object, for which the detector has two words; so are two tracks.
-const SAME: f32 = 0.85;
+/// Boxes of two classes that overlap so much (intersection over union) are one object, for which the detector has two words;
+/// so are two tracks.
+pub const SAME: f32 = 0.85;
 /// Boxes are widened for matching by as much as the filter doubts, but no more than this part of their sides.
 const MOST_WIDENED: f32 = 0.6;
 /// The speed of what is not seen is believed half after this.
@@ -113,6 +115,7 @@ impl Tracker {
             at: None,
             size: Size::default(),
             next_id: 1,
+            next_serial: 0,
             work: Work::default(),
         }
     }
@@ -142,6 +145,7 @@ impl Tracker {
         self.work.open.clear();
         self.work.open.extend((0..self.tracks.len()).filter(|&t| !self.tracks[t].is_confirmed()));
         self.pair(at, detections, Pass::New);
+        self.begin(at, detections);
         for track in &mut self.tracks {
             if track.last_seen() != at {
                 track.miss();
@@ -151,7 +155,6 @@ impl Tracker {
             }
         }
         self.part(at);
-        self.begin(at, detections);
     }
 
     /// Time passed without a look; what has not been seen for too long has ended.
@@ -278,12 +281,8 @@ impl Tracker {
             if self.tracks.len() >= self.options.most {
                 return;
             }
-            let mut track = Track::new(at, &detections[d]);
-            if self.options.min_hits <= 1 {
-                (track.id, track.state) = (self.next_id, State::Seen);
-                self.next_id += 1;
-            }
-            self.tracks.push(track);
+            self.tracks.push(Track::new(self.next_serial, at, &detections[d]));
+            self.next_serial += 1;
         }
     }
 

@@ -32,6 +32,7 @@ pub enum State {
 /// An object that is followed.
 #[derive(Clone, Debug)]
 pub struct Track {
+    serial: u64,
     pub(super) id: u64,
     pub(super) state: State,
     pub(super) motion: Motion,
@@ -47,8 +48,9 @@ pub struct Track {
 }
 
 impl Track {
-    pub(super) fn new(at: Duration, detection: &Detection) -> Track {
+    pub(super) fn new(serial: u64, at: Duration, detection: &Detection) -> Track {
         Track {
+            serial,
             id: 0,
             state: State::Tentative,
             motion: Motion::new(&detection.bbox),
@@ -92,6 +94,11 @@ impl Track {
     /// Its number, which no other track of the same tracker ever has; 0 while it is tentative.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Which track of its tracker it is, tentative ones counted too.
+    pub fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// Where it is in its life.
@@ -268,7 +275,7 @@ mod tests {
 
     fn seen(detections: impl IntoIterator<Item = Detection>) -> Track {
         let mut detections = detections.into_iter();
-        let mut track = Track::new(Duration::ZERO, &detections.next().unwrap());
+        let mut track = Track::new(0, Duration::ZERO, &detections.next().unwrap());
         for (n, detection) in (1..).zip(detections) {
             track.motion.predict(STEP);
             track.hit(n * STEP, &detection);

@@ -19,8 +19,8 @@ pub struct Mark {
 }
 
 /// Lengths that go with the picture's size.
-struct Style {
-    line: f32,
+pub(super) struct Style {
+    pub line: f32,
     radius: f32,
     font: f32,
     padding: f32,
@@ -30,7 +30,7 @@ impl Style {
     /// Of font sizes that can still be read, the smallest.
     const SMALLEST_FONT: f32 = 9.0;
 
-    fn of(size: Size) -> Style {
+    pub fn of(size: Size) -> Style {
         // Wide and tall pictures are looked at as large as square ones: their area counts.
         let side = (size.area() as f32).sqrt();
         let line = (side / 280.0).clamp(1.0, 24.0).round();
@@ -57,7 +57,7 @@ pub fn draw(frame: &mut Frame, marks: &[Mark]) -> Result<(), Error> {
     }
     let mut taken: Vec<BBox> = Vec::with_capacity(marks.len());
     for mark in marks {
-        if let Some(plate) = draw_label(&mut canvas, &style, mark, &taken) {
+        if let Some(plate) = draw_label(&mut canvas, &style, &mark.bbox, &mark.text, mark.colour, &taken) {
             taken.push(plate);
         }
     }
@@ -73,24 +73,31 @@ fn draw_box(canvas: &mut Canvas<'_>, style: &Style, area: &BBox, colour: [u8; 3]
 }
 
 /// Draws a label and gives the place that it takes, unless the picture is too small for one.
-fn draw_label(canvas: &mut Canvas<'_>, style: &Style, mark: &Mark, taken: &[BBox]) -> Option<BBox> {
+pub(super) fn draw_label(
+    canvas: &mut Canvas<'_>,
+    style: &Style,
+    of: &BBox,
+    text: &str,
+    colour: [u8; 3],
+    taken: &[BBox],
+) -> Option<BBox> {
     let (width, height) = (canvas.size.width as f32, canvas.size.height as f32);
     let limit = width - 2.0 * style.padding;
     let mut font = style.font;
-    let mut line = Line::new(&mark.text, font, f32::INFINITY);
+    let mut line = Line::new(text, font, f32::INFINITY);
     if line.width > limit {
         font = (font * limit / line.width).max(Style::SMALLEST_FONT);
-        line = Line::new(&mark.text, font, limit);
+        line = Line::new(text, font, limit);
     }
     let plate = (line.width + 2.0 * style.padding, (line.cap_height + 2.0 * style.padding).ceil());
-    if mark.text.is_empty() || plate.0 > width || plate.1 > height {
+    if text.is_empty() || plate.0 > width || plate.1 > height {
         return None;
     }
-    let area = mark.bbox.clamp(canvas.size);
+    let area = of.clamp(canvas.size);
     let place = place(plate, &area, style, (width, height), taken);
-    canvas.fill(&place, style.radius.min(plate.1 / 3.0), mark.colour, 1.0);
+    canvas.fill(&place, style.radius.min(plate.1 / 3.0), colour, 1.0);
     let baseline = (place.y1 + (plate.1 + line.cap_height) / 2.0).round();
-    canvas.text(&line, place.x1 + style.padding, baseline, text_colour(mark.colour));
+    canvas.text(&line, place.x1 + style.padding, baseline, text_colour(colour));
     Some(place)
 }
 

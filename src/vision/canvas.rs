@@ -76,6 +76,28 @@ impl Canvas<'_> {
         }
     }
 
+    /// Draws a straight line of that width with round ends.
+    pub fn segment(&mut self, from: [f32; 2], to: [f32; 2], width: f32, colour: [u8; 3], opacity: f32) {
+        let reach = 0.5 * width + 1.0;
+        let (left, right) = (from[0].min(to[0]) - reach, from[0].max(to[0]) + reach);
+        let (top, bottom) = (from[1].min(to[1]) - reach, from[1].max(to[1]) + reach);
+        let (columns, rows) = self.pixels_of(&BBox::new(left, top, right, bottom));
+        let along = [to[0] - from[0], to[1] - from[1]];
+        let square = along[0] * along[0] + along[1] * along[1];
+        for y in rows {
+            for x in columns.clone() {
+                let point = [x as f32 + 0.5 - from[0], y as f32 + 0.5 - from[1]];
+                let dot = point[0] * along[0] + point[1] * along[1];
+                let part = if square > 0.0 { (dot / square).clamp(0.0, 1.0) } else { 0.0 };
+                let distance = (point[0] - part * along[0]).hypot(point[1] - part * along[1]);
+                let inside = (0.5 * width + 0.5 - distance).clamp(0.0, 1.0);
+                if inside > 0.0 {
+                    self.blend(x, y, colour, inside * opacity);
+                }
+            }
+        }
+    }
+
     /// Writes a line of text whose left end is at `x` and whose base line is at `baseline`.
     pub fn text(&mut self, text: &Line, x: f32, baseline: f32, colour: [u8; 3]) {
         let Some(font) = FONT.as_ref() else { return };
@@ -177,6 +199,18 @@ mod tests {
         }
         let line = Line::new("person 87 %", 20.0, 1000.0);
         assert!((90.0..150.0).contains(&line.width), "{}", line.width);
+    }
+
+    #[test]
+    fn a_segment_covers_its_length_and_its_ends() {
+        let size = Size::new(60, 40);
+        let mut pixels = vec![0; 60 * 40 * 3];
+        let mut canvas = Canvas { pixels: &mut pixels, size, stride: 180 };
+        canvas.segment([10.0, 10.0], [40.0, 30.0], 4.0, [200; 3], 1.0);
+        canvas.segment([-50.0, 5.0], [-10.0, 5.0], 4.0, [200; 3], 1.0);
+        let sum: f32 = pixels.iter().map(|&p| f32::from(p)).sum::<f32>() / 3.0 / 200.0;
+        let area = 4.0 * 30.0_f32.hypot(20.0) + std::f32::consts::PI * 4.0;
+        assert!((sum - area).abs() < 3.0, "{sum} pixels of {area}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::picture;
 use super::resample::Resampler;
 use super::rows::Picture;
 use crate::frame::{Frame, PixelFormat, packed_planes};
+use crate::geometry::Size;
 
 /// The quality of JPEG files that are meant to be looked at.
 pub const GOOD_QUALITY: u8 = 90;
@@ -25,6 +26,20 @@ pub fn to_rgb(frame: &Frame) -> Result<Frame, Error> {
     let letterbox = Letterbox::new(size, size);
     Resampler::new().run(&source, &letterbox, &mut rgb.data);
     Ok(rgb)
+}
+
+/// An RGB frame's picture within another size, with bars where it is of another shape.
+///
+/// # Errors
+/// When the frame isn't RGB, or its planes don't fit its size.
+pub fn fit(frame: &Frame, size: Size) -> Result<Frame, Error> {
+    rgb(frame)?;
+    picture::check_size(size)?;
+    let source = Picture::of(frame)?;
+    let mut fitted = Frame::packed(PixelFormat::Rgb3, size, frame.captured);
+    fitted.sequence = frame.sequence;
+    Resampler::new().run(&source, &Letterbox::new(source.size(), size), &mut fitted.data);
+    Ok(fitted)
 }
 
 /// Compresses an RGB frame as a baseline JPEG with 4:2:0 chroma.

@@ -40,11 +40,23 @@ impl Mask {
         if self.polygons.is_empty() {
             return;
         }
-        if self.planned != Some((prepared.letterbox, prepared.spread)) {
-            self.plan(&prepared.letterbox, prepared.spread);
+        self.blacken(&mut tensor.data, &prepared.letterbox, prepared.spread);
+    }
+
+    /// Blackens the masked parts of an unpadded RGB picture at full size, before anybody keeps or sends it; `spread` is what
+    /// [`Prepared`] says of the frame that it was made of.
+    pub fn blank(&mut self, rgb: &mut [u8], size: Size, spread: Size) {
+        if !self.polygons.is_empty() {
+            self.blacken(rgb, &Letterbox::new(size, size), spread);
+        }
+    }
+
+    fn blacken(&mut self, pixels: &mut [u8], letterbox: &Letterbox, spread: Size) {
+        if self.planned != Some((*letterbox, spread)) {
+            self.plan(letterbox, spread);
         }
         for &(from, to) in &self.spans {
-            tensor.data[from..to].fill(BLACK);
+            pixels[from..to].fill(BLACK);
         }
     }
 

@@ -15,6 +15,7 @@ pub mod picture;
 mod prepare;
 mod resample;
 mod rows;
+pub mod sketch;
 
 pub use error::{Error, ErrorKind};
 pub use mask::Mask;

@@ -37,6 +37,7 @@ pub struct Clip {
     path: PathBuf,
     /// Whether this round had a frame yet; a round without one is an error, not a loop for ever.
     any: bool,
+    rounds: u64,
     counters: Counters,
     sequence: u64,
 }
@@ -113,7 +114,18 @@ impl Clip {
             fps: Some(fps),
         };
         let (pace, path, counters) = (Pace::new(fps), path.to_owned(), Counters::default());
-        Ok(Clip { reader, stall_after, clock, pace, negotiated, path, any: false, counters, sequence: 0 })
+        Ok(Clip {
+            reader,
+            stall_after,
+            clock,
+            pace,
+            negotiated,
+            path,
+            any: false,
+            rounds: 0,
+            counters,
+            sequence: 0,
+        })
     }
 
     fn read(&mut self, frame: &mut Frame) -> Result<(), Error> {
@@ -126,6 +138,7 @@ impl Clip {
                 Next::Broken => self.counters.truncated += 1,
                 Next::End if std::mem::take(&mut self.any) => {
                     self.reader.rewind().map_err(|e| Error::file("read", &self.path, e))?;
+                    self.rounds += 1;
                 }
                 Next::End => {
                     let what = format!("{} has no frame that can be used", self.path.display());
@@ -154,6 +167,10 @@ impl Source for Clip {
 
     fn counters(&self) -> Counters {
         self.counters
+    }
+
+    fn rounds(&self) -> u64 {
+        self.rounds
     }
 
     fn stall_after(&self) -> Duration {

@@ -13,6 +13,7 @@ use crate::capture::{DeviceMatcher, Request, SourceSpec};
 use crate::frame::PixelFormat;
 use crate::geometry::Size;
 use crate::mqtt::Secret;
+use crate::scene::objects::Filter;
 
 /// The documented default configuration.
 const DOCUMENTED: &str = include_str!("../../../config/vigie.toml");
@@ -134,6 +135,13 @@ const EVERYTHING: &str = r#"
     thresholds = { "*" = 1, person = 0.4, car = 0.3 }
     detections_rate = 2
     hold = "10s"
+    filters = { person = { min_area = 0.01, max_area = 0.5, min_aspect = 0.2, max_aspect = 2, min_score = 0.45 }, car = {} }
+    [track]
+    min_hits = 4
+    lost_after = "3s"
+    resting_lost_after = "1m"
+    stationary_after = "20s"
+    update_every = "5s"
     [stats]
     interval = "10s"
     [log]
@@ -155,6 +163,19 @@ const EVERYTHING: &str = r#"
     points = [[0, 0], [640, 0], [640, 360]]
     unit = "px"
     labels = ["person"]
+    inertia = 3
+    loitering = "4s"
+    [[camera.ignore_zone]]
+    points = [[0, 0], [1, 0], [1, 0.25]]
+    labels = ["car"]
+    [[camera.line]]
+    name = "gate"
+    points = [[128, 72], [640, 360]]
+    unit = "px"
+    labels = ["car", "person"]
+    [camera.filters]
+    car = { min_displacement = 0.1 }
+    "*" = { max_area = 0.9 }
     [[camera.privacy_mask]]
     points = [[0.8, 0.0], [1.0, 0.0], [1.0, 0.3]]
     [[camera]]
@@ -202,6 +223,30 @@ fn every_key_arrives_where_it_belongs() {
         "pixels become fractions"
     );
     assert_eq!(front.privacy_masks.len(), 1);
+    assert_eq!((front.zones[0].inertia, front.zones[0].loitering), (3, Duration::from_secs(4)));
+    assert_eq!(front.ignore_zones[0].labels.as_deref(), Some(&["car".to_owned()][..]));
+    assert_eq!((front.lines[0].name.as_str(), front.lines[0].ends), ("gate", [[0.1, 0.1], [0.5, 0.5]]));
+    let filters = &front.filters;
+    assert_eq!(filters.default, Filter { area: [0.0, 0.9], ..Filter::NONE });
+    assert_eq!(
+        filters.labels[0].1,
+        Filter { displacement: 0.1, ..Filter::NONE },
+        "the camera's, and nothing else"
+    );
+    let person = Filter { area: [0.01, 0.5], aspect: [0.2, 2.0], score: 0.45, ..Filter::NONE };
+    assert_eq!(filters.labels[1], ("person".to_owned(), person), "inherited from [detect]");
+    let following = tracker::Options {
+        min_hits: 4,
+        lost_after: Duration::from_secs(3),
+        resting_lost_after: Duration::from_secs(60),
+        stationary_after: Duration::from_secs(20),
+        ..tracker::Options::default()
+    };
+    assert_eq!((&config.tracking, config.update_every), (&following, Duration::from_secs(5)));
+    let mut labels: Vec<&String> = front.labels().collect();
+    labels.sort_unstable();
+    labels.dedup();
+    assert_eq!(labels, ["car", "person"]);
     let pictures = &config.cameras[1];
     assert_eq!((pictures.max_fps, pictures.detections_rate), (0.1, 2.0), "inherited from [detect]");
     assert_eq!((front.request.enough_fps, pictures.request.enough_fps), (3.0, 0.1), "what is looked at");

@@ -183,6 +183,46 @@ const WRONG_IN_CAMERA: &[(&str, &str)] = &[
         "conflict camera[0].stall_after: a frame comes every 10s, so each would be late",
     ),
     ("[[camera.zone]]\nname = \"z\"", "missing-key camera[0].zone[0]: `points` is missing"),
+    ("[[camera.line]]\nname = \"l\"", "missing-key camera[0].line[0]: `points` is missing"),
+    (
+        "[[camera.line]]\nname = \"l\"\npoints = [[0, 0], [0, 1], [1, 1]]",
+        "bad-value camera[0].line[0].points: a line has two ends, and here are 3 point(s)",
+    ),
+    (
+        "[[camera.line]]\nname = \"l\"\npoints = [[0.5, 0.5], [0.5, 0.5]]",
+        "bad-value camera[0].line[0].points: both ends are the same point, so there is nothing to cross",
+    ),
+    (
+        "[[camera.line]]\nname = \"l\"\npoints = [[0.5, 0.5], [640, 0.5]]",
+        "bad-value camera[0].line[0].points: an end lies outside of the picture",
+    ),
+    (
+        "[[camera.line]]\nname = \"l\"\npoints = [[5, 5], [64, 5]]\nunit = \"px\"",
+        "conflict camera[0].line[0].unit: pixels of what? the camera has no `size`",
+    ),
+    (
+        "[[camera.line]]\nname = \"l\"\npoints = [[0, 0], [0, 1]]\n[[camera.line]]\nname = \"l\"\npoints = [[1, 0], [0, 1]]",
+        "conflict camera[0].line[1].name: there is another line of the name `l`",
+    ),
+    (
+        "[[camera.ignore_zone]]\npoints = [[0, 0], [1, 1]]",
+        "bad-value camera[0].ignore_zone[0].points: a polygon has at least 3 points, this has 2",
+    ),
+    (
+        "[[camera.ignore_zone]]\nlabels = []\npoints = [[0, 0], [1, 0], [0, 1]]",
+        "bad-value camera[0].ignore_zone[0].labels: is empty, so nothing would ever count",
+    ),
+    (
+        "[camera.filters]\nperson = { min_area = 0.5, max_area = 0.1 }",
+        "conflict camera[0].filters.person: `min_area` 0.5 is more than `max_area` 0.1, so nothing would ever pass",
+    ),
+    (
+        "[camera.filters]\n\"*\" = { min_score = 2 }",
+        "bad-value camera[0].filters.*.min_score: 2 is out of range",
+    ),
+    ("[camera.filters]\nperson = 0.5", "wrong-type camera[0].filters.person: expected a table"),
+    ("[track]\nmin_hits = 0", "bad-value track.min_hits: 0 is out of range"),
+    ("[track]\nlost_after = \"1ms\"", "bad-value track.lost_after: 1ms is out of range"),
     (
         "[[camera.privacy_mask]]\npoints = [[0, 0], [1, 1]]",
         "bad-value camera[0].privacy_mask[0].points: a polygon has at least 3 points, this has 2",

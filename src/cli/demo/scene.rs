@@ -1,0 +1,131 @@
+//! A moving scene for the demonstration, made from photographs: the camera pans over one after the other.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::cli::Failure;
+use crate::cli::pictures::cannot;
+use crate::frame::{Frame, Plane};
+use crate::geometry::Size;
+use crate::vision::{encode, picture};
+
+/// The size of the frames.
+pub const SIZE: Size = Size::new(640, 480);
+/// Frames a second.
+pub const FPS: f32 = 8.0;
+/// The part of a photograph's width that is seen at once, at most.
+const SEEN: f32 = 0.7;
+
+/// Photographs, and how long the camera pans over each.
+pub struct Scene {
+    photographs: Vec<PathBuf>,
+    /// Frames of one pan.
+    frames: u64,
+}
+
+impl Scene {
+    /// A pan of so many seconds over each.
+    pub fn new(photographs: Vec<PathBuf>, seconds: f32) -> Scene {
+        Scene { photographs, frames: (seconds * FPS).round().max(2.0) as u64 }
+    }
+
+    /// How many frames there are.
+    pub fn len(&self) -> u64 {
+        self.frames * self.photographs.len() as u64
+    }
+
+    /// The frames of each photograph.
+    pub fn pans(&self) -> impl Iterator<Item = (&PathBuf, Range<u64>)> {
+        let pan = |n: usize| n as u64 * self.frames..(n as u64 + 1) * self.frames;
+        self.photographs.iter().enumerate().map(move |(n, photograph)| (photograph, pan(n)))
+    }
+
+    /// Writes all frames as a bare Motion-JPEG stream.
+    ///
+    /// # Errors
+    /// When a photograph can't be read, or the file not be written.
+    pub fn write(&self, path: &Path) -> Result<(), Failure> {
+        let file = File::create(path).map_err(|error| cannot("write", path, error))?;
+        let mut file = BufWriter::new(file);
+        for (photograph, pan) in self.pans() {
+            let mut photograph = picture::load(photograph).map_err(Failure::runtime)?;
+            for n in 0..pan.end - pan.start {
+                let frame = self.cut(&mut photograph, n).map_err(Failure::runtime)?;
+                let jpeg = encode::jpeg(&frame, encode::GOOD_QUALITY).map_err(Failure::runtime)?;
+                file.write_all(&jpeg).map_err(|error| cannot("write", path, error))?;
+            }
+        }
+        file.flush().map_err(|error| cannot("write", path, error))
+    }
+
+    /// One frame.
+    ///
+    /// # Errors
+    /// When the photograph can't be read.
+    pub fn frame(&self, number: u64) -> Result<Frame, Failure> {
+        let index = (number / self.frames) as usize % self.photographs.len();
+        let mut photograph = picture::load(&self.photographs[index]).map_err(Failure::runtime)?;
+        self.cut(&mut photograph, number % self.frames).map_err(Failure::runtime)
+    }
+
+    /// The `n`th frame of a photograph: from its left edge to its right, slowly at both.
+    fn cut(&self, photograph: &mut Frame, n: u64) -> Result<Frame, crate::vision::Error> {
+        let (whole, stride) = (photograph.size, photograph.planes[0].stride);
+        let [width, height] = [whole.width as f32, whole.height as f32];
+        let aspect = SIZE.width as f32 / SIZE.height as f32;
+        let seen = (width * SEEN).min(height * aspect).max(1.0);
+        let [w, h] = [seen as u32, ((seen / aspect) as u32).clamp(1, whole.height)];
+        let part = n as f32 / (self.frames - 1) as f32;
+        let eased = 0.5 - 0.5 * (std::f32::consts::PI * part).cos();
+        let x = ((whole.width - w) as f32 * eased).round() as usize;
+        // Feet are to be seen rather than the sky.
+        let y = ((whole.height - h) as f32 * 0.8) as usize;
+        photograph.size = Size::new(w, h);
+        photograph.planes[0] = Plane { offset: y * stride + 3 * x, stride };
+        let frame = encode::fit(photograph, SIZE);
+        photograph.size = whole;
+        photograph.planes[0] = Plane { offset: 0, stride };
+        frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pan_goes_from_the_left_edge_to_the_right_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ramp.png");
+        let size = Size::new(400, 200);
+        let mut ramp = Frame { size, ..picture_of(size) };
+        for (i, pixel) in ramp.data.chunks_mut(3).enumerate() {
+            pixel.fill((i % 400 * 255 / 399) as u8);
+        }
+        encode::save(&ramp, &path).unwrap();
+        let scene = Scene::new(vec![path.clone(), path], 2.0);
+        assert_eq!(scene.len(), 32);
+        assert_eq!(scene.pans().map(|(_, pan)| pan).collect::<Vec<_>>(), [0..16, 16..32]);
+        let row = |n: u64| {
+            let frame = scene.frame(n).unwrap();
+            assert_eq!(frame.size, SIZE);
+            let row = &frame.data[240 * 640 * 3..][..640 * 3];
+            (row[0], row[640 * 3 - 1])
+        };
+        let (first, last) = (row(0), row(15));
+        assert!(first.0 < 5 && (160..190).contains(&first.1), "{first:?}");
+        assert!(last.1 > 250 && (70..95).contains(&last.0), "{last:?}");
+        assert_eq!(row(16), first, "the next photograph begins anew");
+        let clip = folder.path().join("clip.mjpeg");
+        scene.write(&clip).unwrap();
+        let bytes = std::fs::read(&clip).unwrap();
+        assert_eq!(bytes.windows(3).filter(|bytes| bytes == &[0xff, 0xd8, 0xff]).count(), 32, "pictures");
+    }
+
+    fn picture_of(size: Size) -> Frame {
+        use crate::clock::{Clock as _, SystemClock};
+        Frame::packed(crate::frame::PixelFormat::Rgb3, size, SystemClock.now())
+    }
+}
