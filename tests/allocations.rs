@@ -184,7 +184,7 @@ fn from_frame_to_detections(threads: usize) {
             let decode = allocations(|| detector.decode(&letterbox, &thresholds, &mut found));
             facts.clear();
             let at = Moment { monotonic: Duration::from_secs(round), wall: SystemTime::UNIX_EPOCH };
-            let counting = allocations(|| scene.look(at, letterbox.picture, &tracker, &mut facts));
+            let counting = allocations(|| scene.look(at, letterbox.picture, &tracker, &|_| None, &mut facts));
             if round > 0 {
                 assert_eq!(prepare, 0, "preparing {}", frame.format);
                 assert_eq!(decode, 0, "decoding and suppressing");

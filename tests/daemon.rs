@@ -83,7 +83,8 @@ fn from_photographs_to_the_broker_and_a_clean_stop() {
             values.insert(message.topic, message.payload);
         }
     }
-    let left = ["count", "active", "occupancy"].map(|end| retained(&broker, &format!("vigie/porch/front/+/{end}")));
+    let left =
+        ["count", "active", "occupancy"].map(|end| retained(&broker, &format!("vigie/porch/front/+/{end}")));
     let left: BTreeMap<_, _> = left.into_iter().flatten().collect();
     assert_eq!(left, values, "what was last known stays; the status says that it is old");
 }

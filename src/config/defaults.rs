@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use super::Shot;
 use crate::detector::Options;
 
 /// `mqtt.prefix`
@@ -33,6 +34,13 @@ pub const HOLD: Duration = Duration::from_secs(2);
 pub const INERTIA: u32 = 2;
 /// `track.update_every`
 pub const UPDATE_EVERY: Duration = Duration::from_secs(1);
+/// `snapshot`: pictures that a phone shows well.
+pub const SNAPSHOT: Shot =
+    Shot { crop: true, boxes: false, longest: 800, quality: 85, bytes: 256 << 10, retain: true };
+/// `snapshot.keep_bytes`
+pub const KEEP_BYTES: u64 = 256 << 20;
+/// `snapshot.keep_age`
+pub const KEEP_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// `camera.stall_after`; a source that is slower than that gets three of its frame periods instead.
 pub const STALL_AFTER: Duration = Duration::from_secs(5);
 /// `camera.source.fps` of pictures.

@@ -9,7 +9,7 @@ use super::read::{
 };
 use super::read::{HeightWidth, WidthHeight};
 use super::read::{Time, TopicPart, TopicPrefix, Unit, UsbId, raw};
-use super::{Camera, Config, Filters};
+use super::{Camera, Config, Filters, Snapshot};
 use crate::capture::{DeviceMatcher, SourceSpec};
 use crate::detector::Thresholds;
 use crate::geometry::Polygon;
@@ -68,6 +68,7 @@ pub(super) fn file(config: &Config) -> raw::File {
             stationary_after: time(config.tracking.stationary_after),
             update_every: time(config.update_every),
         }),
+        snapshot: config.snapshot.as_ref().and_then(|options| key(snapshot(options))),
         stats: key(raw::Stats { interval: time(config.stats_interval) }),
         log: key(raw::Log {
             level: key(OneOf(config.log.level)),
@@ -104,6 +105,21 @@ fn mqtt(options: &Options) -> raw::Mqtt {
         keep_alive: time(options.keep_alive),
         queue_messages: key(Count(options.queue_messages as u64)),
         queue_bytes: key(Bytes(options.queue_bytes as u64)),
+    }
+}
+
+fn snapshot(options: &Snapshot) -> raw::Snapshot {
+    let (shot, store) = (&options.shot, options.store.as_ref());
+    raw::Snapshot {
+        crop: key(shot.crop),
+        boxes: key(shot.boxes),
+        max_size: key(Count(shot.longest.into())),
+        quality: key(Count(shot.quality.into())),
+        max_bytes: key(Bytes(shot.bytes as u64)),
+        retain: key(shot.retain),
+        directory: store.and_then(|store| path(&store.directory)),
+        keep_bytes: store.and_then(|store| key(Bytes(store.bytes))),
+        keep_age: store.and_then(|store| time(store.age)),
     }
 }
 
@@ -144,6 +160,7 @@ fn camera(camera: &Camera) -> raw::Camera {
         detections_rate: key(RateOrNever(camera.detections_rate)),
         hold: time(camera.hold),
         filters: key(filters(&camera.filters)),
+        snapshots: key(camera.snapshots),
         zone: list(camera.zones.iter().map(zone)),
         ignore_zone: list(camera.ignore_zones.iter().map(ignored)),
         line: list(camera.lines.iter().map(line)),

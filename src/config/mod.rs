@@ -11,7 +11,7 @@ mod report;
 mod validate;
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -46,6 +46,8 @@ pub struct Config {
     pub tracking: tracker::Options,
     /// An object is told of again no sooner than this.
     pub update_every: Duration,
+    /// How pictures of what is seen are made; `None`: none are.
+    pub snapshot: Option<Snapshot>,
     /// How often the stats message goes out.
     pub stats_interval: Duration,
     /// What is logged.
@@ -83,6 +85,8 @@ pub struct Camera {
     pub hold: Duration,
     /// What an object must be like.
     pub filters: Filters,
+    /// Whether pictures of what is seen are made, where [`Config::snapshot`] says how.
+    pub snapshots: bool,
     /// Parts of the picture that have a name; their names are unique.
     pub zones: Vec<Zone>,
     /// Parts of the picture where nothing begins.
@@ -91,6 +95,43 @@ pub struct Camera {
     pub lines: Vec<Line>,
     /// Parts of the picture that nobody shall see; they are blackened before anything looks.
     pub privacy_masks: Vec<Polygon>,
+}
+
+/// How pictures of what is seen are made, and where they are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What they are like.
+    pub shot: Shot,
+    /// Where they are kept as files; `None`: nowhere.
+    pub store: Option<Store>,
+}
+
+/// What a picture of an object is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shot {
+    /// Only the object and a little around it.
+    pub crop: bool,
+    /// With a box around it.
+    pub boxes: bool,
+    /// The longer side in pixels, at most.
+    pub longest: u32,
+    /// JPEG quality.
+    pub quality: u8,
+    /// Bytes at most.
+    pub bytes: usize,
+    /// Whether the broker keeps it.
+    pub retain: bool,
+}
+
+/// Files of pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The folder.
+    pub directory: PathBuf,
+    /// Bytes of all of them, at most.
+    pub bytes: u64,
+    /// How old one may be.
+    pub age: Duration,
 }
 
 /// A part of a camera's picture that has a name.
@@ -181,6 +222,7 @@ impl Config {
             ("[mqtt]", self.mqtt != other.mqtt),
             ("[model]", self.model != other.model),
             ("[track]", self.tracking != other.tracking || self.update_every != other.update_every),
+            ("[snapshot]", self.snapshot != other.snapshot),
             ("[stats]", self.stats_interval != other.stats_interval),
             ("[log]", self.log != other.log),
             ("[[camera]]", self.cameras != other.cameras),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::figures::CameraFigures;
+use super::snapshots::Studio;
 use super::watch::{Eye, Watch};
 use crate::capture::{Camera, State, Take};
 use crate::clock::{Clock, Moment};
@@ -28,6 +29,8 @@ pub struct Parts {
     pub watch: Watch,
     /// Says what is so.
     pub herald: Herald,
+    /// Makes pictures of what is seen, where they are wanted.
+    pub studio: Option<Studio>,
     /// What is counted.
     pub figures: Arc<CameraFigures>,
 }
@@ -39,6 +42,7 @@ pub struct Lane {
     frame: Frame,
     watch: Watch,
     herald: Herald,
+    studio: Option<Studio>,
     figures: Arc<CameraFigures>,
     /// The status that was said last.
     state: State,
@@ -49,13 +53,14 @@ pub struct Lane {
 impl Lane {
     /// A lane for a camera that was introduced as offline.
     pub fn new(parts: Parts, now: Moment) -> Lane {
-        let Parts { camera, max_fps, watch, herald, figures } = parts;
+        let Parts { camera, max_fps, watch, herald, studio, figures } = parts;
         Lane {
             camera,
             turn: Turn::new(max_fps),
             frame: Frame::packed(PixelFormat::Grey, Size::default(), now),
             watch,
             herald,
+            studio,
             figures,
             state: State::Offline,
             broken: false,
@@ -106,7 +111,12 @@ impl Lane {
         self.readable();
         // A camera none of whose pictures can be decoded is not online.
         self.say_status(State::Online);
-        self.watch.look(&self.frame, &prepared, eye)?;
+        let keeps = self.studio.as_mut().is_some_and(Studio::is_free);
+        self.watch.look(&self.frame, &prepared, eye, keeps)?;
+        if let (true, Some(studio)) = (keeps, &mut self.studio) {
+            let viewed = self.watch.scene().viewed(self.frame.captured.monotonic);
+            studio.take(&self.frame, prepared.spread, viewed);
+        }
         self.say_facts(clock.now());
         let (frame, done) = (*self.watch.occasion(), clock.now());
         self.herald.look(&Look { frame, detections: eye.detections(), done });

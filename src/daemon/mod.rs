@@ -24,6 +24,7 @@ mod inference;
 mod lane;
 pub mod logging;
 mod notify;
+mod snapshots;
 mod system;
 mod timesync;
 mod wake;

@@ -9,6 +9,7 @@ use super::broker::Broker;
 use super::figures::{Figures, Snapshot};
 use super::inference::Inference;
 use super::lane::{Lane, Parts};
+use super::snapshots::{self, Files, Studio};
 use super::wake::Wake;
 use super::watch::{Eye, Watch, site_camera};
 use super::{Error, host, timesync};
@@ -80,6 +81,7 @@ impl System {
         for camera in &config.cameras {
             let house = House {
                 config: &config,
+                run_id: &site.run_id,
                 detector: &detector,
                 dialects: &dialects,
                 publisher: &publisher,
@@ -195,7 +197,7 @@ fn site(config: &Config, detector: &Detector, started: Moment) -> Site {
         cameras: config
             .cameras
             .iter()
-            .map(|camera| site_camera(camera, &detector.contract().names))
+            .map(|camera| site_camera(config, camera, &detector.contract().names))
             .collect(),
         trust: Trust::default(),
     }
@@ -204,6 +206,7 @@ fn site(config: &Config, detector: &Detector, started: Moment) -> Site {
 /// What every lane shares.
 struct House<'a> {
     config: &'a Config,
+    run_id: &'a str,
     detector: &'a Detector,
     dialects: &'a [Box<dyn Dialect>],
     publisher: &'a Publisher,
@@ -228,16 +231,32 @@ fn lane(
         Arc::clone(house.clock),
         Arc::new(move || ring.ring()),
     );
-    let site = site_camera(camera, &contract.names);
+    let site = site_camera(house.config, camera, &contract.names);
     let options =
         VoiceOptions { camera: &site, max_fps: camera.max_fps, detections_max_fps: camera.detections_rate };
-    let voices = house.dialects.iter().map(|dialect| dialect.voice(&options)).collect();
+    let herald = || {
+        let voices = house.dialects.iter().map(|dialect| dialect.voice(&options)).collect();
+        Herald::new(voices, Arc::clone(house.publisher))
+    };
+    let studio = house.config.snapshot.as_ref().filter(|_| camera.snapshots);
+    let studio = studio.map(|options| {
+        let store = options.store.as_ref();
+        Studio::start(snapshots::Parts {
+            camera: camera.name.clone(),
+            shot: options.shot,
+            masks: camera.privacy_masks.clone(),
+            names: contract.names.clone(),
+            herald: herald(),
+            files: store.map(|store| Files::open(store, &camera.name, house.run_id)),
+        })
+    });
     let parts = Parts {
         figures: figures.camera(&camera.name, capture.vitals()),
         camera: capture,
         max_fps: camera.max_fps,
         watch,
-        herald: Herald::new(voices, Arc::clone(house.publisher)),
+        herald: herald(),
+        studio: studio.transpose()?,
     };
     Ok(Lane::new(parts, house.clock.now()))
 }

@@ -8,7 +8,7 @@ use crate::clock::Moment;
 use crate::config::{self, Config};
 use crate::detector::{self, ClassThresholds, Contract, Detection, Detector, UnknownLabel};
 use crate::frame::Frame;
-use crate::geometry::Size;
+use crate::geometry::{BBox, Size};
 use crate::mqtt::dialect::Occasion;
 use crate::mqtt::payload::Stages;
 use crate::mqtt::{SiteCamera, SitePart};
@@ -114,11 +114,17 @@ impl Watch {
         Ok(prepared)
     }
 
-    /// Looks at a frame that was prepared; what changed by it waits among the facts.
+    /// Looks at a frame that was prepared; what changed by it waits among the facts. `keeps`: a picture can be kept of it.
     ///
     /// # Errors
     /// When the model itself fails.
-    pub fn look(&mut self, frame: &Frame, prepared: &Prepared, eye: &mut Eye) -> Result<(), detector::Error> {
+    pub fn look(
+        &mut self,
+        frame: &Frame,
+        prepared: &Prepared,
+        eye: &mut Eye,
+        keeps: bool,
+    ) -> Result<(), detector::Error> {
         let letterbox = &prepared.letterbox;
         let floor = self.faint.as_ref().unwrap_or(&self.weak);
         let timing = eye.detector.detect(&eye.tensor, letterbox, floor, &mut eye.detections)?;
@@ -132,20 +138,13 @@ impl Watch {
             infer: timing.infer,
             post: timing.post,
         };
-        self.see(
-            Occasion { seq: frame.sequence, captured: frame.captured, size: letterbox.picture, stages },
-            eye,
-        );
-        Ok(())
-    }
-
-    /// Takes in what the eye saw on that occasion, and leaves it what is sure enough to be told of.
-    fn see(&mut self, occasion: Occasion, eye: &mut Eye) {
-        let Occasion { captured, size, .. } = occasion;
-        self.occasion = occasion;
+        let (captured, size) = (frame.captured, letterbox.picture);
+        self.occasion = Occasion { seq: frame.sequence, captured, size, stages };
         self.tracker.look(captured.monotonic, size, &eye.detections, self.thresholds.scores());
         keep(&mut eye.detections, &self.thresholds);
-        self.scene.look(captured, size, &self.tracker, &mut self.facts);
+        let sharpness = |bbox: &BBox| keeps.then(|| vision::sharpness(&eye.tensor, letterbox, bbox));
+        self.scene.look(captured, size, &self.tracker, &sharpness, &mut self.facts);
+        Ok(())
     }
 
     /// Time has passed.
@@ -188,12 +187,14 @@ impl Watch {
 }
 
 /// What subscribers may know of a camera, towards a model with these labels.
-pub fn site_camera(camera: &config::Camera, names: &[String]) -> SiteCamera {
+pub fn site_camera(config: &Config, camera: &config::Camera, names: &[String]) -> SiteCamera {
+    let snapshots = config.snapshot.is_some() && camera.snapshots;
     let part = |name: &String, labels| SitePart { name: name.clone(), classes: classes(labels, names) };
     SiteCamera {
         name: camera.name.clone(),
         zones: camera.zones.iter().map(|zone| part(&zone.name, &zone.labels)).collect(),
         lines: camera.lines.iter().map(|line| part(&line.name, &line.labels)).collect(),
+        snapshots,
     }
 }
 

@@ -37,7 +37,7 @@ pub use layout::{Channels, Layout, Level};
 pub use post::Post;
 pub use profile::LayerTime;
 pub use thresholds::{ClassThresholds, UnknownLabel, known_labels};
-pub use words::{listed, printable};
+pub use words::{label_of, listed, printable};
 
 /// One object that the model saw in one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,5 +1,13 @@
 //! Words from a model file, made fit for a terminal and a log: a file may hold any bytes, and any number of them.
 
+/// The label of a class, or its number where a model names it not.
+pub fn label_of(names: &[String], class_id: u16) -> std::borrow::Cow<'_, str> {
+    match names.get(usize::from(class_id)) {
+        Some(name) => name.into(),
+        None => class_id.to_string().into(),
+    }
+}
+
 /// Replaces what moves a terminal's cursor or ends a line by its escape (`\u{1b}`), and cuts at `most` characters.
 pub fn printable(text: &str, most: usize) -> String {
     let mut words = String::new();

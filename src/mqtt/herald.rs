@@ -1,6 +1,6 @@
 //! The [`Herald`] of one camera: says what is so in every dialect, and hands the messages to the publisher.
 
-use super::dialect::{Look, Occasion, Voice};
+use super::dialect::{Look, Occasion, Snapshot, Voice};
 use super::publisher::Publisher;
 use crate::capture::State;
 use crate::clock::Moment;
@@ -29,6 +29,13 @@ impl Herald {
     pub fn fact(&mut self, fact: &Fact, of: &Occasion, now: Moment) {
         for voice in &mut self.voices {
             voice.fact(fact, of, now, &mut |message| self.publisher.publish(message));
+        }
+    }
+
+    /// A picture of what the camera sees.
+    pub fn snapshot(&mut self, snapshot: &Snapshot<'_>) {
+        for voice in &mut self.voices {
+            voice.snapshot(snapshot, &mut |message| self.publisher.publish(message));
         }
     }
 

@@ -158,6 +158,11 @@ impl CameraTopics {
         LabelTopics { base: format!("{}/zone/{zone}/{level}", self.base) }
     }
 
+    /// `…/snapshot/LABEL`: a JPEG of the label's object that was seen last, where it was seen best.
+    pub fn snapshot(&self, level: &str) -> String {
+        format!("{}/snapshot/{level}", self.base)
+    }
+
     /// `…/line/LINE/LABEL/in` or `…/out`: how many of a label have crossed a line that way, retained.
     pub fn line(&self, line: &str, level: &str, direction: &str) -> String {
         format!("{}/line/{line}/{level}/{direction}", self.base)

@@ -27,6 +27,7 @@ fn object(class_id: u16, zones: &[usize], stationary: bool) -> Object {
         stationary,
         path: Path::new([0.5, 0.5]),
         speed: 0.0,
+        view: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod fact;
 pub mod objects;
 pub mod path;
 pub mod tally;
+pub mod view;
 pub mod zones;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::clock::Moment;
 use crate::geometry::Size;
 use crate::tracker::{self, Track, Tracker};
 use objects::{Happened, Object, Objects, Reason};
+use view::Sharpness;
 
 /// What is remembered of one camera.
 #[derive(Clone, Debug)]
@@ -44,9 +46,17 @@ impl Scene {
         Scene { counts, objects: Objects::new(objects) }
     }
 
-    /// Takes in what the tracker made of a frame of that `size` captured at `at`; what changed by it is appended to `facts`.
-    pub fn look(&mut self, at: Moment, size: Size, tracker: &Tracker, facts: &mut Vec<Fact>) {
-        self.objects.look(at, size, tracker, into(facts));
+    /// Takes in what the tracker made of a frame of that `size` captured at `at`, whose `sharpness` can be asked for; what
+    /// changed by it is appended to `facts`.
+    pub fn look(
+        &mut self,
+        at: Moment,
+        size: Size,
+        tracker: &Tracker,
+        sharpness: Sharpness<'_>,
+        facts: &mut Vec<Fact>,
+    ) {
+        self.objects.look(at, size, tracker, sharpness, into(facts));
         facts.extend(self.objects.crossings().map(|crossing| Fact::Crossings {
             line: crossing.crossed.line,
             class_id: crossing.class_id,
@@ -68,6 +78,13 @@ impl Scene {
     pub fn tick(&mut self, now: Duration, tracker: &Tracker, facts: &mut Vec<Fact>) {
         self.counts.tick(now, facts);
         self.objects.tick(tracker, into(facts));
+    }
+
+    /// The objects whose best view is the frame captured at `at`.
+    pub fn viewed(&self, at: Duration) -> impl Iterator<Item = &Object> {
+        self.objects
+            .present()
+            .filter(move |object| object.view.is_some_and(|view| view.captured.monotonic == at))
     }
 
     /// Whether a track is an object that was told of.

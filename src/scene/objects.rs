@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::path::Path;
 use super::tally::{Crossing, Tally};
+use super::view::{self, Sharpness, View};
 use super::zones::{Direction, Line, Presence, Side, Zone, foot};
 use crate::clock::Moment;
 use crate::geometry::{BBox, Size};
@@ -157,6 +158,8 @@ pub struct Object {
     pub path: Path,
     /// How fast it goes, in its own widths a second.
     pub speed: f32,
+    /// The best look at it, if pictures are kept.
+    pub view: Option<View>,
 }
 
 /// The most crossings of one object that are remembered.
@@ -195,12 +198,14 @@ impl Objects {
         Objects { options, followed: Vec::new(), tally }
     }
 
-    /// Takes in what the tracker made of a look at a picture of that `size`, captured at `at`; `tell` hears what happened.
+    /// Takes in what the tracker made of a look at a picture of that `size`, captured at `at`, whose `sharpness` can be asked
+    /// for; `tell` hears what happened.
     pub fn look(
         &mut self,
         at: Moment,
         size: Size,
         tracker: &Tracker,
+        sharpness: Sharpness<'_>,
         mut tell: impl FnMut(Happened, &Object),
     ) {
         self.ended(tracker, &mut tell);
@@ -213,6 +218,9 @@ impl Objects {
             let followed = &mut self.followed[place];
             if track.state() == State::Seen {
                 followed.see(track, at, size, &self.options);
+                if followed.is_object || followed.check(track, size, &self.options).is_ok() {
+                    followed.view(at, size, sharpness);
+                }
             }
             followed.tell(track, at, size, &self.options, &mut tell);
             if followed.is_object {
@@ -287,6 +295,7 @@ impl Followed {
             stationary: false,
             path: Path::new(foot(&track.bbox(), size)),
             speed: 0.0,
+            view: None,
         };
         Followed {
             object,
@@ -339,6 +348,16 @@ impl Followed {
             }
         }
         self.changed |= object.top_score >= self.told_top + BETTER;
+    }
+
+    /// Takes the present look for the view, if it is a better one.
+    fn view(&mut self, at: Moment, size: Size, sharpness: Sharpness<'_>) {
+        let Object { bbox, score, view, .. } = &mut self.object;
+        let Some(sharpness) = sharpness(bbox) else { return };
+        let worth = view::worth(*score, bbox, size, sharpness);
+        if view::is_better(worth, view.as_ref()) {
+            *view = Some(View { captured: at, bbox: *bbox, score: *score, worth });
+        }
     }
 
     fn check(&self, track: &Track, size: Size, options: &Options) -> Result<(), Unmet> {

@@ -56,8 +56,9 @@ impl Watch {
             let at = moment(self.now);
             self.tracker.look(at.monotonic, SIZE, &world(self.now), &[0.4; 4]);
             let told = &mut self.told;
-            self.objects
-                .look(at, SIZE, &self.tracker, |happened, object| told.push((happened, object.clone())));
+            self.objects.look(at, SIZE, &self.tracker, &|_| None, |happened, object| {
+                told.push((happened, object.clone()))
+            });
         }
     }
 

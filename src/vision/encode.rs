@@ -7,8 +7,8 @@ use super::error::Error;
 use super::picture;
 use super::resample::Resampler;
 use super::rows::Picture;
-use crate::frame::{Frame, PixelFormat, packed_planes};
-use crate::geometry::Size;
+use crate::frame::{Frame, PixelFormat, Plane, packed_planes};
+use crate::geometry::{BBox, Size};
 
 /// The quality of JPEG files that are meant to be looked at.
 pub const GOOD_QUALITY: u8 = 90;
@@ -40,6 +40,50 @@ pub fn fit(frame: &Frame, size: Size) -> Result<Frame, Error> {
     fitted.sequence = frame.sequence;
     Resampler::new().run(&source, &Letterbox::new(source.size(), size), &mut fitted.data);
     Ok(fitted)
+}
+
+/// A part of an RGB frame, made smaller if its longer side is longer than `longest` pixels. The part is widened to whole
+/// pixels, and to 16 of them at least.
+///
+/// # Errors
+/// When the frame isn't RGB, or its planes don't fit its size.
+pub fn cut(frame: &Frame, part: &BBox, longest: u32) -> Result<Frame, Error> {
+    const LEAST: f32 = 16.0;
+    rgb(frame)?;
+    let (part, size) = (part.clamp(frame.size), frame.size);
+    let side = |from: f32, to: f32, whole: u32| {
+        let length = (to.ceil() - from.floor()).max(LEAST).min(whole as f32);
+        let from = from.floor().min(whole as f32 - length).max(0.0);
+        (from as u32, length as u32)
+    };
+    let (x, width) = side(part.x1, part.x2, size.width);
+    let (y, height) = side(part.y1, part.y2, size.height);
+    let Plane { offset, stride } = frame.planes[0];
+    let offset = offset + y as usize * stride + 3 * x as usize;
+    let bytes = stride * (height as usize - 1) + 3 * width as usize;
+    let mut view = Frame::packed(PixelFormat::Rgb3, Size::default(), frame.captured);
+    (view.size, view.sequence) = (Size::new(width, height), frame.sequence);
+    view.planes[0] = Plane { offset: 0, stride };
+    view.data = frame.data[offset..offset + bytes].to_vec();
+    let scale = (longest.max(1) as f32 / width.max(height) as f32).min(1.0);
+    let scaled = |side: u32| ((side as f32 * scale).round() as u32).max(1);
+    fit(&view, Size::new(scaled(width), scaled(height)))
+}
+
+/// Compresses an RGB frame as a JPEG of at most so many bytes: the quality falls until it is small enough, but not below 20.
+///
+/// # Errors
+/// As [`jpeg`].
+pub fn jpeg_within(frame: &Frame, quality: u8, bytes: usize) -> Result<Vec<u8>, Error> {
+    const LEAST: u8 = 20;
+    let mut quality = quality;
+    loop {
+        let jpeg = jpeg(frame, quality)?;
+        if jpeg.len() <= bytes || quality <= LEAST {
+            return Ok(jpeg);
+        }
+        quality = (quality - quality / 4).max(LEAST);
+    }
 }
 
 /// Compresses an RGB frame as a baseline JPEG with 4:2:0 chroma.

@@ -15,11 +15,13 @@ pub mod picture;
 mod prepare;
 mod resample;
 mod rows;
+mod sharpness;
 pub mod sketch;
 
 pub use error::{Error, ErrorKind};
 pub use mask::Mask;
 pub use prepare::{Prepared, Preprocessor};
+pub use sharpness::sharpness;
 
 use crate::geometry::{BBox, Size};
 

@@ -19,7 +19,7 @@ use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
 use crate::mqtt::dialect::{Occasion, Voice, VoiceOptions};
 use crate::mqtt::payload::{Event, Stages};
-use crate::mqtt::{Class, Dialect as _, Message, Native, Site, stdout};
+use crate::mqtt::{Class, Dialect as _, Message, Native, Site, SiteCamera, stdout};
 use crate::scene::Fact;
 use crate::turn::Turn;
 use explain::Explanation;
@@ -131,7 +131,7 @@ pub fn run(args: Args) -> Outcome {
                 continue;
             }
         };
-        watch.look(frame, &prepared, &mut eye).map_err(Failure::runtime)?;
+        watch.look(frame, &prepared, &mut eye, false).map_err(Failure::runtime)?;
         looks += 1;
         telling.look(&mut watch, &eye, frame, prepared.spread)?;
     }
@@ -213,7 +213,7 @@ impl<'a> Telling<'a> {
         names: Vec<String>,
         explaining: Option<Explanation>,
     ) -> Result<Telling<'a>, Failure> {
-        let about = watch::site_camera(camera, &names);
+        let about = SiteCamera { snapshots: false, ..watch::site_camera(config, camera, &names) };
         let model = config.model.path.file_stem().unwrap_or_default();
         let site = Site {
             prefix: config.mqtt.as_ref().map_or(defaults::PREFIX, |options| &options.prefix).to_owned(),

@@ -32,6 +32,8 @@ section! {
         detect: Detect,
         /// How objects are followed.
         track: Track,
+        /// Pictures of what is seen. Without this table none are made.
+        snapshot: Snapshot,
         /// The stats message.
         stats: Stats,
         /// The log.
@@ -151,6 +153,30 @@ section! {
 }
 
 section! {
+    /// Pictures of what is seen: the best view of each object, on `…/snapshot/LABEL`.
+    Snapshot {
+        /// Only the object and a little around it, instead of the whole picture.
+        crop: bool = true,
+        /// With a box around the object and what it is.
+        boxes: bool = false,
+        /// The longer side in pixels, at most.
+        max_size: Count<16, 8192> = u64::from(defaults::SNAPSHOT.longest),
+        /// JPEG quality.
+        quality: Count<20, 100> = u64::from(defaults::SNAPSHOT.quality),
+        /// Size of a picture, at most; the quality falls until it fits.
+        max_bytes: Bytes<4096, { 4 << 20 }> = Bytes::<0, 0>(defaults::SNAPSHOT.bytes as u64),
+        /// Whether the broker keeps the latest picture of each label.
+        retain: bool = true,
+        /// Folder in which pictures are kept as files, one for each object. Default: none are.
+        directory: FilePath,
+        /// How much these files take at most; then the oldest go.
+        keep_bytes: Bytes<{ 64 << 10 }, { 1 << 40 }> = Bytes::<0, 0>(defaults::KEEP_BYTES),
+        /// How old a file may be.
+        keep_age: Time<{ 60 * SECOND }, { 3650 * 24 * HOUR }> = humantime::format_duration(defaults::KEEP_AGE).to_string(),
+    }
+}
+
+section! {
     /// The stats message.
     Stats {
         /// How often it goes out.
@@ -193,6 +219,8 @@ section! {
         hold: Time<0, HOUR>,
         /// What an object must be like, by label; labels that are not named here are as in `detect.filters`.
         filters: Map<Filter>,
+        /// Whether pictures of what is seen are made. Default: where there is a table `snapshot`.
+        snapshots: bool,
         /// Parts of the picture that have a name: events say in which of them an object is, and it is counted there.
         zone: Vec<Located<Zone>>,
         /// Parts of the picture where nothing begins; an object that walks in from elsewhere stays one.

@@ -53,6 +53,7 @@ pub(super) fn camera(
         detections_rate: rate.map_or(defaults::DETECTIONS_RATE, |rate| rate.value.0),
         hold: hold.map_or(defaults::HOLD, |hold| hold.value.0),
         filters: filters?,
+        snapshots: raw.snapshots.as_ref().is_none_or(|snapshots| snapshots.value),
         zones: zones.into_iter().collect::<Option<_>>()?,
         ignore_zones: ignored.into_iter().collect::<Option<_>>()?,
         lines: lines.into_iter().collect::<Option<_>>()?,

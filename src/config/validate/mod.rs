@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use super::read::{Located, raw, shorten};
 use super::report::{Kind, Problem, Problems};
-use super::{Camera, Config, Log, defaults};
+use super::{Camera, Config, Log, Shot, Snapshot, Store, defaults};
 use crate::capture::{DeviceMatcher, SourceSpec};
 use crate::mqtt::topics::{CAMERA_LEVELS, DEVICE_LEVELS, label_level};
 use crate::{detector, tracker};
@@ -44,10 +44,29 @@ pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Pro
         update_every: track
             .and_then(|track| track.update_every.as_ref())
             .map_or(defaults::UPDATE_EVERY, |every| every.value.0),
+        snapshot: file.snapshot.as_ref().map(|snapshot| snapshot_of(&snapshot.value)),
         stats_interval: stats.map_or(defaults::STATS_INTERVAL, |interval| interval.value.0),
         log,
         cameras: cameras?,
     })
+}
+
+fn snapshot_of(raw: &raw::Snapshot) -> Snapshot {
+    let default = defaults::SNAPSHOT;
+    let shot = Shot {
+        crop: raw.crop.as_ref().map_or(default.crop, |crop| crop.value),
+        boxes: raw.boxes.as_ref().map_or(default.boxes, |boxes| boxes.value),
+        longest: raw.max_size.as_ref().map_or(default.longest, |size| size.value.0 as u32),
+        quality: raw.quality.as_ref().map_or(default.quality, |quality| quality.value.0 as u8),
+        bytes: raw.max_bytes.as_ref().map_or(default.bytes, |bytes| bytes.value.0 as usize),
+        retain: raw.retain.as_ref().map_or(default.retain, |retain| retain.value),
+    };
+    let store = raw.directory.as_ref().map(|directory| Store {
+        directory: directory.value.0.clone(),
+        bytes: raw.keep_bytes.as_ref().map_or(defaults::KEEP_BYTES, |bytes| bytes.value.0),
+        age: raw.keep_age.as_ref().map_or(defaults::KEEP_AGE, |age| age.value.0),
+    });
+    Snapshot { shot, store }
 }
 
 fn tracking(track: Option<&raw::Track>) -> tracker::Options {

@@ -47,6 +47,8 @@ pub struct SiteCamera {
     pub zones: Vec<SitePart>,
     /// Its lines, in the order of their indices.
     pub lines: Vec<SitePart>,
+    /// Whether pictures of what it sees are made.
+    pub snapshots: bool,
 }
 
 /// A zone or a line.
@@ -89,6 +91,17 @@ pub struct Look<'a> {
     pub done: Moment,
 }
 
+/// A picture of what a camera sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'a> {
+    /// What is seen in it, as an index into the model's names.
+    pub class_id: u16,
+    /// The picture.
+    pub jpeg: &'a [u8],
+    /// Whether it is to be kept for those who subscribe later.
+    pub retain: bool,
+}
+
 /// A way of saying facts.
 pub trait Dialect: Send {
     /// What subscribers are to know of the site before there is any fact.
@@ -122,6 +135,9 @@ pub trait Voice: Send {
 
     /// A fact about what it sees, which came of a frame, or of the time since the last one; it is `now`.
     fn fact(&mut self, fact: &Fact, of: &Occasion, now: Moment, say: Say<'_>);
+
+    /// A picture of what it sees. It may come from another thread, and so to another voice, than the facts.
+    fn snapshot(&mut self, _snapshot: &Snapshot<'_>, _say: Say<'_>) {}
 
     /// A look at one of its frames, after the facts that came of it.
     fn look(&mut self, _look: &Look<'_>, _say: Say<'_>) {}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Dialect, Look, Occasion, Say, Site, SiteCamera, Voice, VoiceOptions};
+use super::{Dialect, Look, Occasion, Say, Site, SiteCamera, Snapshot, Voice, VoiceOptions};
 use crate::capture::State;
 use crate::clock::Moment;
 use crate::mqtt::payload::{self, Detections, DeviceStats, Event, EventFacts, FrameFacts, Origin};
@@ -119,11 +119,19 @@ impl Voice for NativeVoice {
             Fact::Object { happened, object } => {
                 // The run and the camera make the number one that no other object ever has.
                 let id = format!("{}.{}.{}", self.site.run_id, self.camera.name, object.id);
-                let names = EventFacts { id: &id, labels: &self.site.labels, camera: &self.camera };
+                let snapshots =
+                    self.camera.snapshots.then(|| self.topics.snapshot(self.levels.of(object.class_id)));
+                let names =
+                    EventFacts { id: &id, labels: &self.site.labels, camera: &self.camera, snapshots };
                 let event = Event::new(self.origin(), self.frame(of), names, *happened, object, now);
                 say(Message::event(self.topics.events(), payload::to_json(&event)));
             }
         }
+    }
+
+    fn snapshot(&mut self, snapshot: &Snapshot<'_>, say: Say<'_>) {
+        let topic = self.topics.snapshot(self.levels.of(snapshot.class_id));
+        say(Message::picture(topic, snapshot.jpeg, snapshot.retain));
     }
 
     fn look(&mut self, look: &Look<'_>, say: Say<'_>) {
@@ -178,6 +186,7 @@ mod tests {
     use crate::mqtt::payload::Stages;
     use crate::scene::objects::{Crossed, Happened, Object, Reason};
     use crate::scene::path::Path;
+    use crate::scene::view::View;
     use crate::scene::zones::Direction;
 
     fn site() -> Arc<Site> {
@@ -199,6 +208,7 @@ mod tests {
             name: "front".into(),
             zones: vec![part("street"), part("steps")],
             lines: vec![part("gate"), part("kerb")],
+            snapshots: true,
         }
     }
 
@@ -277,6 +287,12 @@ mod tests {
             stationary: false,
             path,
             speed: 1.254,
+            view: Some(View {
+                captured: at(3_000),
+                bbox: BBox::new(80.0, 200.0, 120.0, 300.0),
+                score: 0.75,
+                worth: 0.2,
+            }),
         };
         let mut voice = Native::new(site()).unwrap().voice(&front(&front_camera(), 0.0));
         let mut event = |happened| {

@@ -83,9 +83,29 @@ pub struct Event<'a> {
     pub path: Vec<[f32; 2]>,
     /// How fast it goes, in its own widths a second.
     pub speed: f32,
+    /// The picture of its best view; `null` where there is none, or none are made.
+    pub snapshot: Option<SnapshotFacts<'a>>,
     /// Why it has ended: `left` (out of the picture), `lost` (not seen any more), `camera_lost`, `stopping`. Only in `end`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<Cow<'a, str>>,
+}
+
+/// A picture of an object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SnapshotFacts<'a> {
+    /// The topic on which it goes out, about now or earlier; the latest picture of the label is there.
+    pub topic: Cow<'a, str>,
+    /// When its frame was captured (RFC 3339, UTC).
+    #[schemars(extend("format" = "date-time"))]
+    pub captured: String,
+    /// The same instant on CLOCK_MONOTONIC, in nanoseconds.
+    pub captured_monotonic_ns: u64,
+    /// Where the object is in that frame, in pixels: left, upper, right and lower edge.
+    #[serde(rename = "box")]
+    pub bbox: [f32; 4],
+    /// The model's confidence there.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub score: f32,
 }
 
 /// What happened to an object.
@@ -110,7 +130,7 @@ pub struct Crossing<'a> {
 }
 
 /// What an event's names are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EventFacts<'a> {
     /// The object's name.
     pub id: &'a str,
@@ -118,6 +138,8 @@ pub struct EventFacts<'a> {
     pub labels: &'a [String],
     /// The camera, for the names of its zones and lines.
     pub camera: &'a SiteCamera,
+    /// The topic of the label's pictures, where they are made.
+    pub snapshots: Option<String>,
 }
 
 impl<'a> Event<'a> {
@@ -173,6 +195,13 @@ impl<'a> Event<'a> {
             stationary: object.stationary,
             path: object.path.points().map(|point| point.map(|part| round(part, 1e3))).collect(),
             speed: round(object.speed, 100.0),
+            snapshot: names.snapshots.zip(object.view).map(|(topic, view)| SnapshotFacts {
+                topic: topic.into(),
+                captured: rfc3339(view.captured.wall),
+                captured_monotonic_ns: nanoseconds(view.captured.monotonic),
+                bbox: edges(&view.bbox),
+                score: round(view.score, 1e4),
+            }),
             reason,
         }
     }

@@ -14,7 +14,7 @@ use crate::geometry::{BBox, Size};
 mod event;
 mod stats;
 
-pub use event::{Crossing, Event, EventFacts, EventType, way};
+pub use event::{Crossing, Event, EventFacts, EventType, SnapshotFacts, way};
 pub use stats::{CameraStats, DeviceStats, MqttStats, Quantiles, StageLatencies};
 
 /// The payloads' version, in every message's `schema`.
