@@ -229,14 +229,6 @@ fn a_model_that_is_none_is_told() {
 }
 
 #[test]
-fn zones_that_have_no_effect_yet_are_not_passed_over_in_silence() {
-    let zone = "[[camera.zone]]\nname = \"z\"\npoints = [[0, 0], [1, 0], [0, 1]]\n";
-    let output = check(format!("[[camera]]\nname = \"a\"\nsource = {{ testcard = true }}\n{zone}"), &[]);
-    assert!(output.status.success());
-    assert!(stderr(&output).contains("counts by zone are not made yet"), "{}", stderr(&output));
-}
-
-#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let folder = folder();
     let mut child = common::vigie()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::Shot;
+use super::{MotionGate, Shot};
 use crate::detector::Options;
 
 /// `mqtt.prefix`
@@ -34,6 +34,9 @@ pub const HOLD: Duration = Duration::from_secs(2);
 pub const INERTIA: u32 = 2;
 /// `track.update_every`
 pub const UPDATE_EVERY: Duration = Duration::from_secs(1);
+/// `detect.motion`, where it is on.
+pub const MOTION: MotionGate =
+    MotionGate { min_area: 0.002, contrast: 12.0, recheck: Duration::from_secs(10) };
 /// `snapshot`: pictures that a phone shows well.
 pub const SNAPSHOT: Shot =
     Shot { crop: true, boxes: false, longest: 800, quality: 85, bytes: 256 << 10, retain: true };

@@ -160,6 +160,14 @@ fn camera(camera: &Camera) -> raw::Camera {
         detections_rate: key(RateOrNever(camera.detections_rate)),
         hold: time(camera.hold),
         filters: key(filters(&camera.filters)),
+        motion: camera.motion.and_then(|gate| {
+            key(raw::Motion {
+                gate: key(true),
+                min_area: key(Fraction(gate.min_area)),
+                contrast: key(Count(gate.contrast as u64)),
+                recheck: time(gate.recheck),
+            })
+        }),
         snapshots: key(camera.snapshots),
         zone: list(camera.zones.iter().map(zone)),
         ignore_zone: list(camera.ignore_zones.iter().map(ignored)),

@@ -85,6 +85,8 @@ pub struct Camera {
     pub hold: Duration,
     /// What an object must be like.
     pub filters: Filters,
+    /// Which frames are worth a look; `None`: all are.
+    pub motion: Option<MotionGate>,
     /// Whether pictures of what is seen are made, where [`Config::snapshot`] says how.
     pub snapshots: bool,
     /// Parts of the picture that have a name; their names are unique.
@@ -95,6 +97,17 @@ pub struct Camera {
     pub lines: Vec<Line>,
     /// Parts of the picture that nobody shall see; they are blackened before anything looks.
     pub privacy_masks: Vec<Polygon>,
+}
+
+/// Which frames are worth a look.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MotionGate {
+    /// The least part of the picture that must look other than it usually does.
+    pub min_area: f32,
+    /// How different it must look, of 255.
+    pub contrast: f32,
+    /// A still scene is looked at so often all the same.
+    pub recheck: Duration,
 }
 
 /// How pictures of what is seen are made, and where they are kept.

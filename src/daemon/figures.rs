@@ -17,6 +17,7 @@ use crate::mqtt::{self, Publisher, Site};
 #[derive(Debug, Default)]
 pub struct CameraFigures {
     unreadable: AtomicU64,
+    still: AtomicU64,
     decode: Histogram,
     prepare: Histogram,
     infer: Histogram,
@@ -37,6 +38,11 @@ impl CameraFigures {
     /// A frame could not be decoded.
     pub fn unreadable(&self) {
         self.unreadable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A frame in which nothing moved was not looked at.
+    pub fn still(&self) {
+        self.still.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -74,6 +80,7 @@ impl Figures {
             let figures = CameraSnapshot {
                 health: source.vitals.health(),
                 unreadable: counted.unreadable.load(Ordering::Relaxed),
+                still: counted.still.load(Ordering::Relaxed),
                 decode: counted.decode.read(),
                 prepare: counted.prepare.read(),
                 infer: counted.infer.read(),
@@ -117,6 +124,8 @@ pub struct CameraSnapshot {
     pub health: Health,
     /// Frames that could not be decoded.
     pub unreadable: u64,
+    /// Frames in which nothing moved.
+    pub still: u64,
     /// Decompressing.
     pub decode: Reading,
     /// Scaling and converting.
@@ -187,6 +196,7 @@ impl CameraSnapshot {
                 ("error_flag".into(), counters.error_flagged),
                 ("truncated".into(), counters.truncated),
                 ("unreadable".into(), counters.unreadable + self.unreadable),
+                ("still".into(), self.still),
             ]),
             reopened: counters.reopened,
             latency_ms: StageLatencies {

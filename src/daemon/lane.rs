@@ -111,6 +111,11 @@ impl Lane {
         self.readable();
         // A camera none of whose pictures can be decoded is not online.
         self.say_status(State::Online);
+        if !self.watch.is_worth_it(self.frame.captured.monotonic, &prepared, eye) {
+            self.say_facts(clock.now());
+            self.figures.still();
+            return Ok(true);
+        }
         let keeps = self.studio.as_mut().is_some_and(Studio::is_free);
         self.watch.look(&self.frame, &prepared, eye, keeps)?;
         if let (true, Some(studio)) = (keeps, &mut self.studio) {

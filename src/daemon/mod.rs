@@ -18,6 +18,7 @@ use crate::mqtt;
 mod background;
 mod broker;
 pub mod figures;
+mod gate;
 pub mod histogram;
 pub mod host;
 mod inference;

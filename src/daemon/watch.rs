@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Error;
+use super::gate::Gate;
 use crate::clock::Moment;
 use crate::config::{self, Config};
 use crate::detector::{self, ClassThresholds, Contract, Detection, Detector, UnknownLabel};
@@ -57,6 +58,7 @@ pub struct Watch {
     faint: Option<ClassThresholds>,
     tracker: Tracker,
     scene: Scene,
+    gate: Option<Gate>,
     facts: Vec<Fact>,
     /// The latest frame that was looked at.
     occasion: Occasion,
@@ -88,6 +90,7 @@ impl Watch {
             thresholds,
             tracker: Tracker::new(config.tracking.clone()),
             scene,
+            gate: camera.motion.as_ref().map(Gate::new),
             occasion: Occasion { seq: 0, captured: now, size: Size::default(), stages: Stages::default() },
         })
     }
@@ -112,6 +115,17 @@ impl Watch {
         let prepared = self.preprocessor.prepare(frame, &mut eye.tensor)?;
         self.mask.apply(&mut eye.tensor, &prepared);
         Ok(prepared)
+    }
+
+    /// Whether a frame that was prepared is worth a look; it is where no motion gate says otherwise.
+    pub fn is_worth_it(&mut self, at: Duration, prepared: &Prepared, eye: &Eye) -> bool {
+        let Some(gate) = &mut self.gate else { return true };
+        // A tentative track may become an object with the next look.
+        let waiting =
+            self.scene.is_waiting() || self.tracker.tracks().iter().any(|track| !track.is_confirmed());
+        let opens = gate.opens(at, &eye.tensor, &prepared.letterbox, waiting);
+        self.facts.extend(gate.news(at).map(|moving| Fact::Motion { moving }));
+        opens
     }
 
     /// Looks at a frame that was prepared; what changed by it waits among the facts. `keeps`: a picture can be kept of it.
@@ -156,6 +170,9 @@ impl Watch {
     /// There are no frames any more.
     pub fn lost(&mut self) {
         self.tracker.stop();
+        if let Some(gate) = &mut self.gate {
+            gate.lost();
+        }
         self.scene.lost(&mut self.facts);
     }
 

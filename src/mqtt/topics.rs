@@ -158,6 +158,11 @@ impl CameraTopics {
         LabelTopics { base: format!("{}/zone/{zone}/{level}", self.base) }
     }
 
+    /// `…/motion`: `ON` or `OFF`, retained.
+    pub fn motion(&self) -> String {
+        format!("{}/motion", self.base)
+    }
+
     /// `…/snapshot/LABEL`: a JPEG of the label's object that was seen last, where it was seen best.
     pub fn snapshot(&self, level: &str) -> String {
         format!("{}/snapshot/{level}", self.base)

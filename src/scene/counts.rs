@@ -149,6 +149,11 @@ impl Counts {
         }
     }
 
+    /// Whether looks have gone on for so long that what they don't show isn't there, anywhere.
+    pub fn is_settled(&self) -> bool {
+        self.areas.iter().all(|area| area.trust == Trust::Settled)
+    }
+
     /// Tells everything once when the camera has been looked at for long enough.
     pub fn tick(&mut self, now: Duration, facts: &mut Vec<Fact>) {
         for area in &mut self.areas {

@@ -44,6 +44,11 @@ pub enum Fact {
         /// How many went that way, this one included.
         total: u64,
     },
+    /// Whether anything moves in the picture; told only where a motion gate watches.
+    Motion {
+        /// Something does, or has of late.
+        moving: bool,
+    },
     /// Something happened to an object.
     Object {
         /// What.

@@ -80,6 +80,12 @@ impl Scene {
         self.objects.tick(tracker, into(facts));
     }
 
+    /// Whether a frame is waited for although nothing moves: not everything was told yet, or an object is there that does not
+    /// rest.
+    pub fn is_waiting(&self) -> bool {
+        !self.counts.is_settled() || self.objects.present().any(|object| !object.stationary)
+    }
+
     /// The objects whose best view is the frame captured at `at`.
     pub fn viewed(&self, at: Duration) -> impl Iterator<Item = &Object> {
         self.objects

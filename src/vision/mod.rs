@@ -9,6 +9,7 @@ mod error;
 mod jpeg;
 mod kernels;
 mod mask;
+mod motion;
 mod orient;
 mod palette;
 pub mod picture;
@@ -20,6 +21,7 @@ pub mod sketch;
 
 pub use error::{Error, ErrorKind};
 pub use mask::Mask;
+pub use motion::Motion;
 pub use prepare::{Prepared, Preprocessor};
 pub use sharpness::sharpness;
 

@@ -11,7 +11,7 @@ use crate::frame::{Frame, Plane};
 use crate::geometry::Size;
 use crate::vision::{encode, picture};
 
-/// The size of the frames.
+/// The size of the frames: four to three.
 pub const SIZE: Size = Size::new(640, 480);
 /// Frames a second.
 pub const FPS: f32 = 8.0;
@@ -73,10 +73,9 @@ impl Scene {
     /// The `n`th frame of a photograph: from its left edge to its right, slowly at both.
     fn cut(&self, photograph: &mut Frame, n: u64) -> Result<Frame, crate::vision::Error> {
         let (whole, stride) = (photograph.size, photograph.planes[0].stride);
-        let [width, height] = [whole.width as f32, whole.height as f32];
-        let aspect = SIZE.width as f32 / SIZE.height as f32;
-        let seen = (width * SEEN).min(height * aspect).max(1.0);
-        let [w, h] = [seen as u32, ((seen / aspect) as u32).clamp(1, whole.height)];
+        // Of the frames' own shape, to the pixel, so that there are no bars; in fours and threes.
+        let unit = ((whole.width as f32 * SEEN) as u32 / 4).min(whole.height / 3).max(1);
+        let [w, h] = [(4 * unit).min(whole.width), (3 * unit).min(whole.height)];
         let part = n as f32 / (self.frames - 1) as f32;
         let eased = 0.5 - 0.5 * (std::f32::consts::PI * part).cos();
         let x = ((whole.width - w) as f32 * eased).round() as usize;

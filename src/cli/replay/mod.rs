@@ -131,6 +131,10 @@ pub fn run(args: Args) -> Outcome {
                 continue;
             }
         };
+        if !watch.is_worth_it(frame.captured.monotonic, &prepared, &eye) {
+            telling.facts(&mut watch, frame.captured)?;
+            continue;
+        }
         watch.look(frame, &prepared, &mut eye, false).map_err(Failure::runtime)?;
         looks += 1;
         telling.look(&mut watch, &eye, frame, prepared.spread)?;

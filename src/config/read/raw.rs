@@ -115,6 +115,22 @@ section! {
         hold: Time<0, HOUR> = humantime::format_duration(defaults::HOLD).to_string(),
         /// What an object must be like, by label; `*` is for every label that is not named.
         filters: Map<Filter>,
+        /// Frames in which nothing moves are not looked at. Without this table every frame is.
+        motion: Motion,
+    }
+}
+
+section! {
+    /// When a frame is worth a look.
+    Motion {
+        /// Whether frames in which nothing moves are left out.
+        gate: bool = true,
+        /// The least part of the picture that must look other than it usually does.
+        min_area: Fraction = defaults::MOTION.min_area,
+        /// How different it must look, of 255.
+        contrast: Count<1, 255> = defaults::MOTION.contrast as u64,
+        /// A still scene is looked at so often all the same: what rests may have gone.
+        recheck: Time<SECOND, HOUR> = humantime::format_duration(defaults::MOTION.recheck).to_string(),
     }
 }
 
@@ -219,6 +235,8 @@ section! {
         hold: Time<0, HOUR>,
         /// What an object must be like, by label; labels that are not named here are as in `detect.filters`.
         filters: Map<Filter>,
+        /// Frames in which nothing moves are not looked at. Default: as in `detect.motion`.
+        motion: Motion,
         /// Whether pictures of what is seen are made. Default: where there is a table `snapshot`.
         snapshots: bool,
         /// Parts of the picture that have a name: events say in which of them an object is, and it is counted there.

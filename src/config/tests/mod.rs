@@ -135,6 +135,7 @@ const EVERYTHING: &str = r#"
     thresholds = { "*" = 1, person = 0.4, car = 0.3 }
     detections_rate = 2
     hold = "10s"
+    motion = { contrast = 20 }
     filters = { person = { min_area = 0.01, max_area = 0.5, min_aspect = 0.2, max_aspect = 2, min_score = 0.45 }, car = {} }
     [track]
     min_hits = 4
@@ -142,6 +143,16 @@ const EVERYTHING: &str = r#"
     resting_lost_after = "1m"
     stationary_after = "20s"
     update_every = "5s"
+    [snapshot]
+    crop = false
+    boxes = true
+    max_size = 640
+    quality = 70
+    max_bytes = "100 KiB"
+    retain = false
+    directory = "@/pictures"
+    keep_bytes = "1 MiB"
+    keep_age = "1h"
     [stats]
     interval = "10s"
     [log]
@@ -158,6 +169,8 @@ const EVERYTHING: &str = r#"
     thresholds = { person = 0.6 }
     detections_rate = 0
     hold = "0s"
+    motion = { min_area = 0.01, contrast = 30, recheck = "20s" }
+    snapshots = false
     [[camera.zone]]
     name = "steps"
     points = [[0, 0], [640, 0], [640, 360]]
@@ -243,6 +256,18 @@ fn every_key_arrives_where_it_belongs() {
         ..tracker::Options::default()
     };
     assert_eq!((&config.tracking, config.update_every), (&following, Duration::from_secs(5)));
+    let shot = Shot { crop: false, boxes: true, longest: 640, quality: 70, bytes: 100 << 10, retain: false };
+    let directory = place.path().join("pictures");
+    let store = Some(Store { directory, bytes: 1 << 20, age: Duration::from_secs(3600) });
+    assert_eq!(config.snapshot, Some(Snapshot { shot, store }));
+    assert_eq!((front.snapshots, config.cameras[1].snapshots), (false, true));
+    let gate = MotionGate { min_area: 0.01, contrast: 30.0, recheck: Duration::from_secs(20) };
+    assert_eq!(front.motion, Some(gate));
+    assert_eq!(
+        config.cameras[1].motion,
+        Some(MotionGate { contrast: 20.0, ..defaults::MOTION }),
+        "inherited"
+    );
     let mut labels: Vec<&String> = front.labels().collect();
     labels.sort_unstable();
     labels.dedup();

@@ -218,9 +218,13 @@ const WRONG_IN_CAMERA: &[(&str, &str)] = &[
     ),
     (
         "[camera.filters]\n\"*\" = { min_score = 2 }",
-        "bad-value camera[0].filters.*.min_score: 2 is out of range",
+        "bad-value camera[0].filters.\"*\".min_score: 2 is out of range",
     ),
-    ("[camera.filters]\nperson = 0.5", "wrong-type camera[0].filters.person: expected a table"),
+    (
+        "[camera.filters]\nperson = 0.5",
+        "wrong-type camera[0].filters.person: expected a table with `min_area`, `max_area`, `min_aspect`, `max_aspect`, \
+         `min_score`, `min_displacement`, as the documentation says, found a number",
+    ),
     ("[track]\nmin_hits = 0", "bad-value track.min_hits: 0 is out of range"),
     ("[track]\nlost_after = \"1ms\"", "bad-value track.lost_after: 1ms is out of range"),
     (

@@ -7,7 +7,7 @@ use super::scenery::{filters, ignore_zones, lines, polygon, zones};
 use crate::capture::{DeviceMatcher, Request, SourceSpec};
 use crate::config::read::{Fraction, Located, Map, Text, raw};
 use crate::config::report::{Kind, Problem, Problems};
-use crate::config::{Camera, defaults};
+use crate::config::{Camera, MotionGate, defaults};
 use crate::detector::Thresholds;
 use crate::geometry::Size;
 
@@ -43,6 +43,7 @@ pub(super) fn camera(
         .collect();
     let rate = raw.detections_rate.as_ref().or(detect.and_then(|detect| detect.detections_rate.as_ref()));
     let hold = raw.hold.as_ref().or(detect.and_then(|detect| detect.hold.as_ref()));
+    let motion = raw.motion.as_ref().or(detect.and_then(|detect| detect.motion.as_ref()));
     let thresholds = [detect.and_then(|detect| detect.thresholds.as_ref()), raw.thresholds.as_ref()];
     Some(Camera {
         name: raw.name.as_ref()?.value.0.clone(),
@@ -53,11 +54,21 @@ pub(super) fn camera(
         detections_rate: rate.map_or(defaults::DETECTIONS_RATE, |rate| rate.value.0),
         hold: hold.map_or(defaults::HOLD, |hold| hold.value.0),
         filters: filters?,
+        motion: motion.and_then(|motion| gate(&motion.value)),
         snapshots: raw.snapshots.as_ref().is_none_or(|snapshots| snapshots.value),
         zones: zones.into_iter().collect::<Option<_>>()?,
         ignore_zones: ignored.into_iter().collect::<Option<_>>()?,
         lines: lines.into_iter().collect::<Option<_>>()?,
         privacy_masks: masks.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn gate(raw: &raw::Motion) -> Option<MotionGate> {
+    let default = defaults::MOTION;
+    raw.gate.as_ref().is_none_or(|gate| gate.value).then(|| MotionGate {
+        min_area: raw.min_area.as_ref().map_or(default.min_area, |area| area.value.0),
+        contrast: raw.contrast.as_ref().map_or(default.contrast, |contrast| contrast.value.0 as f32),
+        recheck: raw.recheck.as_ref().map_or(default.recheck, |recheck| recheck.value.0),
     })
 }
 

@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(names(&front), ["2023-11-15/run.3-person.jpg", "2023-11-16/run.4-person.jpg"], "two days");
         assert!(!front.join("2023-11-14").exists(), "nor the day's folder");
         drop(files);
-        let mut files = Files::open(&store(folder.path(), 50), "front", "later");
+        let mut files = Files::open(&store(folder.path(), 45), "front", "later");
         files.keep(SystemTime::now(), "person", 1, &[6; 40]);
         assert_eq!(names(&front).len(), 1, "what earlier runs left counts too: {:?}", names(&front));
     }

@@ -10,8 +10,10 @@ use crate::scene::Fact;
 use super::Message;
 use super::payload::{DeviceStats, Stages};
 
+mod frigate;
 mod native;
 
+pub use frigate::Frigate;
 pub use native::Native;
 
 /// Takes the messages that a dialect makes.

@@ -108,14 +108,15 @@ impl Voice for NativeVoice {
                 say(Message::state(self.label(*place, *class_id).active(), count.to_string()));
             }
             Fact::Occupancy { place, class_id, occupied } => {
-                let word = if *occupied { "ON" } else { "OFF" };
-                say(Message::state(self.label(*place, *class_id).occupancy(), word));
+                let topic = self.label(*place, *class_id).occupancy();
+                say(Message::state(topic, on_off(*occupied)));
             }
             Fact::Crossings { line, class_id, direction, total } => {
                 let line = self.camera.lines.get(*line).map_or("_", |line| &line.name);
                 let topic = self.topics.line(line, self.levels.of(*class_id), payload::way(*direction));
                 say(Message::state(topic, total.to_string()));
             }
+            Fact::Motion { moving } => say(Message::state(self.topics.motion(), on_off(*moving))),
             Fact::Object { happened, object } => {
                 // The run and the camera make the number one that no other object ever has.
                 let id = format!("{}.{}.{}", self.site.run_id, self.camera.name, object.id);
@@ -142,6 +143,10 @@ impl Voice for NativeVoice {
         let message = Detections::new(origin, frame, &self.site.labels, look.detections, look.done);
         say(Message::sample(self.topics.detections(), payload::to_json(&message)));
     }
+}
+
+fn on_off(on: bool) -> &'static str {
+    if on { "ON" } else { "OFF" }
 }
 
 /// How often detections messages go out.
