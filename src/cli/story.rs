@@ -15,6 +15,7 @@ pub struct Story {
 
 #[derive(Debug, Default)]
 struct Told {
+    label: String,
     zones: Vec<String>,
     crossings: usize,
     stationary: bool,
@@ -31,6 +32,9 @@ impl Story {
             words.push("is here".to_owned());
         }
         let told = self.told.entry(event.id.to_string()).or_default();
+        if event.kind != EventType::New && !told.label.is_empty() && told.label != event.label {
+            words.push(format!("was taken for a {}", told.label));
+        }
         for zone in event.zones.iter().filter(|zone| !told.zones.iter().any(|old| old == *zone)) {
             words.push(format!("came into {zone}"));
         }
@@ -46,6 +50,7 @@ impl Story {
             words.push(if event.stationary { "has come to rest" } else { "moves on" }.to_owned());
         }
         *told = Told {
+            label: event.label.to_string(),
             zones: event.zones.iter().map(|zone| zone.to_string()).collect(),
             crossings: event.lines.len(),
             stationary: event.stationary,
@@ -130,6 +135,9 @@ mod tests {
         let rests = event(&[("type", "update".into()), ("stationary", true.into())]);
         assert_eq!(words(&mut story, &rests), "has come to rest");
         assert_eq!(words(&mut story, &inside), "moves on");
+        let taken = event(&[("type", "update".into()), ("label", "cat".into())]);
+        assert_eq!(words(&mut story, &taken), "was taken for a person");
+        assert_eq!(words(&mut story, &inside), "was taken for a cat");
         assert_eq!(words(&mut story, &with("update")), "went out of steps");
         assert_eq!(words(&mut story, &with("end")), "left the picture, after 4.0 s, was in street, steps");
         assert_eq!((story.summary().as_str(), story.objects()), ("1 × person", 1));

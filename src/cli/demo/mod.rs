@@ -221,15 +221,12 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
-    /// Draws for each photograph what was seen in the middle of its pan, and the ways of the objects that began in it.
+    /// Draws for each photograph the frame in which most was seen, and the ways of the objects that began in it.
     fn draw(&self, out: &Path) -> Outcome {
         for (photograph, pan) in self.scene.pans() {
-            let middle = pan.start + (pan.end - pan.start) / 2;
-            let Some((&number, found)) =
-                self.seen.range(pan.clone()).min_by_key(|(number, _)| number.abs_diff(middle))
-            else {
-                continue;
-            };
+            let sure = |found: &[Found]| found.iter().map(|found| found.score).sum::<f32>();
+            let best = self.seen.range(pan.clone()).max_by(|(_, a), (_, b)| sure(a).total_cmp(&sure(b)));
+            let Some((&number, found)) = best else { continue };
             let mut frame = self.scene.frame(number)?;
             let begun = self.ways.values().filter(|(first, _)| pan.contains(first));
             let ways: Vec<Stroke> = begun.map(|(_, way)| way.clone()).collect();

@@ -55,7 +55,7 @@ impl Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Dropped { label, looks, score, words, rule, .. } = self;
         let looks = if *looks == 1 { "1 look".to_owned() } else { format!("{looks} looks") };
-        write!(f, "({label}: {words} [{rule}]; {looks}, {:.0} % at best)", score * 100.0)
+        write!(f, "({label}: {words} [{rule}]; in {looks}, {:.0} % at best)", score * 100.0)
     }
 }
 
@@ -177,7 +177,8 @@ impl Explanation {
         let (rule, value, limit, words) = match open.unmet {
             None => {
                 let (hits, needed) = (open.hits, self.min_hits);
-                let words = format!("seen {hits} times, and {needed} are needed");
+                let times = if hits == 1 { "once".to_owned() } else { format!("{hits} times") };
+                let words = format!("seen {times}, of {needed}");
                 ("track.min_hits".to_owned(), hits as f32, needed as f32, words)
             }
             Some(Unmet::TooSmall(is, least)) => {

@@ -83,7 +83,7 @@ impl Sheet {
             closed: false,
             dot: true,
             dashed: true,
-            text: format!("{}: {}", dropped.label, dropped.words),
+            text: format!("{}? {}", dropped.label, dropped.words),
             colour: DROPPED,
         });
     }
@@ -104,6 +104,8 @@ impl Sheet {
         let mut picture = encode::to_rgb(frame).map_err(Failure::runtime)?;
         let size = picture.size;
         self.mask.blank(&mut picture.data, size, spread);
+        // Whoever became an object has the first word.
+        self.ways.sort_by_key(|way| way.dashed);
         let strokes: Vec<Stroke> = self.ways.drain(..).chain(self.ground.iter().cloned()).collect();
         sketch::draw(&mut picture, &strokes).map_err(Failure::runtime)?;
         let file = self.folder.join(format!("tracks-{:03}.jpg", self.files.len() + 1));
