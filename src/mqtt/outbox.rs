@@ -174,11 +174,8 @@ impl Outbox {
 
     /// A job was done.
     pub fn spool_done(&self, done: Done) {
-        let read = !done.refill.is_empty();
         self.inner().queue.events().done(done);
-        if read {
-            self.wake.notify_one();
-        }
+        self.wake.notify_one();
     }
 
     /// The disk can't be used; returns how many events are out of reach.

@@ -289,8 +289,8 @@ impl Events {
         let end = (begin..self.entries.len()).take_while(written).last().map_or(begin, |at| at + 1);
         let spilled: Vec<_> = self.entries.drain(begin..end).collect();
         spilled.iter().for_each(|entry| self.forget_len(entry));
-        let keys = spilled.iter().filter_map(|entry| entry.key);
-        let (Some(first), Some(last)) = (keys.clone().next(), keys.last()) else { return };
+        let mut keys = spilled.iter().filter_map(|entry| entry.key);
+        let (Some(first), Some(last)) = (keys.clone().next(), keys.next_back()) else { return };
         let Some(disk) = &mut self.disk else { return };
         let hole =
             disk.hole.get_or_insert(Hole { at: begin, after: first.saturating_sub(1), end: last, count: 0 });
