@@ -263,10 +263,14 @@ impl Events {
         let read = done.refill.len() as u64;
         for record in done.refill {
             let Some(Hole { at, .. }) = self.disk.as_ref().and_then(|disk| disk.hole) else { break };
-            let id = self.new_id();
-            self.insert(at, record.body, id, record.born, Some(record.key));
+            let joined =
+                matches!(&record.body, Body::Missing(missing) if self.join(at, missing, Some(record.key)));
+            if !joined {
+                let id = self.new_id();
+                self.insert(at, record.body, id, record.born, Some(record.key));
+            }
             if let Some(hole) = self.disk.as_mut().and_then(|disk| disk.hole.as_mut()) {
-                hole.at += 1;
+                hole.at += usize::from(!joined);
                 hole.after = record.key;
             }
         }

@@ -197,41 +197,45 @@ impl Events {
         let Some(Entry { body: Body::Event(message), born, key, .. }) = self.entries.get(at) else { return };
         let (message, born, key) = (Arc::clone(message), *born, *key);
         let missing = Missing::of(&message.topic, reason, born.wall);
-        let begin = if at < self.head() { self.sent } else { self.head().max(self.sent) };
-        let twin = (begin..at).rev().map_while(|i| match &self.entries.get(i)?.body {
-            Body::Missing(other) => Some((i, other.joins(&missing))),
-            Body::Event(_) => None,
-        });
-        let twin = twin.filter(|&(i, joins)| joins && !self.entries[i].handed).map(|(i, _)| i).next();
+        if self.join(at, &missing, key) {
+            self.remove(at);
+            return;
+        }
         let markers = self.entries.len() - self.events;
-        if twin.is_none() && (!self.markers.mark(&message.topic) || markers >= MAX_MARKERS) {
+        if !self.markers.mark(&message.topic) || markers >= MAX_MARKERS {
             self.remove(at);
             return self.unwanted(key, &Body::Event(message));
         }
+        let (id, body) = (self.new_id(), Body::Missing(missing));
+        self.events -= 1;
+        self.bytes -= message.len();
+        // It lies where that lay for which it stands.
+        self.entries[at] = Entry { id, body, born, key: None, place: key, acked: false, handed: false };
+        self.written_later(at);
+    }
+
+    /// A gap at that place becomes one with a marker just before it, if there is one that is not on its way. It lies on
+    /// disk where the last of that lies for which it stands: at `key`, if that is known.
+    pub(super) fn join(&mut self, at: usize, missing: &Missing, key: Option<u64>) -> bool {
+        let begin = if at <= self.head() { self.sent } else { self.head().max(self.sent) };
+        let twin = (begin..at).rev().map_while(|i| match &self.entries.get(i)?.body {
+            Body::Missing(other) => Some((i, other.joins(missing))),
+            Body::Event(_) => None,
+        });
+        let mut twins = twin.filter(|&(i, joins)| joins && !self.entries[i].handed);
+        let Some((i, _)) = twins.next() else { return false };
         let id = self.new_id();
-        let (slot, body, left) = match twin {
-            None => (at, Body::Missing(missing), None),
-            Some(i) => {
-                self.remove(at);
-                let twin = &mut self.entries[i];
-                let mut all = missing;
-                if let Body::Missing(other) = &twin.body {
-                    all.add(other);
-                }
-                (i, Body::Missing(all), twin.any_key())
-            }
-        };
-        if twin.is_none() {
-            self.events -= 1;
-            self.bytes -= message.len();
+        let twin = &mut self.entries[i];
+        if let Body::Missing(other) = &mut twin.body {
+            other.add(missing);
         }
-        // It lies where the last of those lay for which it stands.
-        let place = key.or(left);
+        let left = twin.any_key();
+        (twin.id, twin.key, twin.place) = (id, None, key.or(left));
         if key.is_some() {
-            self.unwanted(left, &body);
+            self.unwanted(left, &Body::Missing(missing.clone()));
         }
-        self.entries[slot] = Entry { id, body, born, key: None, place, acked: false, handed: false };
-        self.written_later(slot);
+        self.written_later(i);
+        true
     }
 
     /// Nothing more goes out. Returns how many are lost by that; on disk none is.

@@ -70,7 +70,18 @@ fn failed(error: impl Into<redb::Error>) -> Failure {
 impl Store {
     /// Opens the file, or begins a new one. All of it is checked: a damaged page must not be found later.
     pub fn open(path: &Path) -> Result<Store, Failure> {
-        let backend = FileBackend::new(file::open(path)?).map_err(failed)?;
+        let file = file::open(path)?;
+        let is_new = file.metadata()?.len() == 0;
+        let opened = Store::open_file(file, path);
+        if is_new && matches!(opened, Err(Failure::Unusable(_) | Failure::Broken(_))) {
+            // Begun and not ended, on a full disk perhaps: nobody shall take it for a broken one.
+            let _ = std::fs::remove_file(path);
+        }
+        opened
+    }
+
+    fn open_file(file: std::fs::File, path: &Path) -> Result<Store, Failure> {
+        let backend = FileBackend::new(file).map_err(failed)?;
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
         let mut db = builder.create_with_backend(backend).map_err(failed)?;
