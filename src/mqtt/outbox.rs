@@ -107,7 +107,9 @@ impl Outbox {
     pub fn disconnected(&self, unwritten: usize) -> Lost {
         let mut inner = self.inner();
         inner.connected = false;
-        inner.queue.disconnected(unwritten)
+        let lost = inner.queue.disconnected(unwritten);
+        self.rouse(&mut inner);
+        lost
     }
 
     /// The connection holds.

@@ -2,7 +2,8 @@
 //! spool's thread drives it.
 //!
 //! An event goes out as soon as its turn comes, written or not. What is acknowledged within the time between two commits
-//! is never written: with a broker that answers, the disk is left alone.
+//! is never written: with a broker that answers, the disk is left alone. Without a connection nothing is waited for, but
+//! that time between two commits.
 
 use super::events::{Events, Given};
 use crate::clock::Moment;
@@ -52,6 +53,10 @@ pub(super) struct Disk {
     unwritten: usize,
     unwritten_bytes: usize,
     unwritten_since_us: Option<i64>,
+    /// When something was last written.
+    written_at_us: i64,
+    /// There is a connection, on which an acknowledgement may come before anything has to be written.
+    connected: bool,
     /// Bytes of all records after the last commit.
     bytes: u64,
 }
@@ -72,6 +77,8 @@ impl Disk {
             unwritten: 0,
             unwritten_bytes: 0,
             unwritten_since_us: None,
+            written_at_us: i64::MIN,
+            connected: false,
             bytes: 0,
         }
     }
@@ -102,6 +109,13 @@ impl Disk {
 }
 
 impl Events {
+    /// Whether there is a connection.
+    pub(super) fn connection(&mut self, is_there: bool) {
+        if let Some(disk) = &mut self.disk {
+            disk.connected = is_there;
+        }
+    }
+
     /// A record is not wanted any more.
     pub(super) fn unwanted(&mut self, key: Option<u64>, body: &Body) {
         if let (Some(disk), Some(key)) = (&mut self.disk, key) {
@@ -168,6 +182,9 @@ impl Events {
         if is_due {
             (job.remove, job.append) = (self.take_unwanted(now_us), self.take_unwritten());
         }
+        if let Some(disk) = self.disk.as_mut().filter(|_| !job.append.is_empty()) {
+            disk.written_at_us = now_us;
+        }
         job
     }
 
@@ -178,7 +195,11 @@ impl Events {
         if full || disk.unwanted.len() >= disk.pace.removals {
             return Some(i64::MIN);
         }
-        let write = disk.unwritten_since_us.map(|since| since.saturating_add(microseconds(disk.pace.commit)));
+        // With a broker there is time for an acknowledgement; without one only the pace of commits matters.
+        let write = disk.unwritten_since_us.map(|since| {
+            let from = if disk.connected { since } else { disk.written_at_us };
+            from.saturating_add(microseconds(disk.pace.commit)).max(since)
+        });
         let since = disk.unwanted_since_us.unwrap_or(i64::MIN);
         let remove =
             (!disk.unwanted.is_empty()).then(|| since.saturating_add(microseconds(disk.pace.remove)));

@@ -157,6 +157,7 @@ impl Events {
 
     /// The connection is gone: what was in flight and is not acknowledged has to go again.
     pub fn disconnected(&mut self) {
+        self.connection(false);
         for at in (0..self.sent).rev() {
             // Acknowledged out of order behind one that was not: they must not go twice.
             if self.entries.get(at).is_some_and(|entry| entry.acked)

@@ -270,6 +270,7 @@ impl Queue {
     /// A new session: the status and every state are due again, and everything that was in flight.
     pub fn connected(&mut self) {
         self.connected = true;
+        self.events.connection(true);
         self.status_due = true;
         self.event_turn = true;
         if !self.closed {

@@ -158,6 +158,28 @@ fn what_is_acknowledged_in_time_is_never_written() {
 }
 
 #[test]
+fn without_a_connection_nothing_is_waited_for_but_the_pace_of_commits() {
+    let mut world = World::new();
+    let us = |now: Moment| microseconds(now.monotonic);
+    world.attach();
+    world.push(0);
+    assert_eq!(world.queue.events().due(), Some(us(world.now)), "nobody will acknowledge it");
+    world.work(false);
+    assert_eq!(world.queue.spool().at_risk, 0);
+    world.push(1);
+    assert_eq!(world.queue.events().due(), Some(us(world.now) + 1_000_000), "a second later");
+    world.now = world.now.at(world.now.monotonic + Duration::from_secs(5));
+    world.connect();
+    world.push(2);
+    assert!(world.queue.events().due() <= Some(us(world.now)), "the one before it is due");
+    world.work(false);
+    world.push(3);
+    assert_eq!(world.queue.events().due(), Some(us(world.now) + 1_000_000), "time for the broker to answer");
+    world.queue.disconnected(0);
+    assert_eq!(world.queue.events().due(), Some(us(world.now) + 1_000_000), "the pace is kept");
+}
+
+#[test]
 fn a_window_of_a_long_queue_is_in_memory_and_the_rest_on_disk() {
     let mut world = World::new();
     world.attach();
