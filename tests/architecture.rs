@@ -136,6 +136,7 @@ fn each_outside_library_has_one_home() {
         ("tract_linalg", &["src/detector/"]),
         ("v4l", &["src/capture/v4l2/"]),
         ("rumqttc", &["src/mqtt/client"]),
+        ("redb", &["src/mqtt/spool/store.rs"]),
         ("turbojpeg", &["src/vision/"]),
         ("clap", &["src/cli/", "src/main.rs"]),
         ("miette", &["src/config/", "src/cli/", "src/main.rs"]),

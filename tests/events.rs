@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 use support::daemon::{Daemon, config, folder_of, folder_that_goes_away, until};
-use support::mosquitto::{Broker, Subscriber};
+use support::mosquitto::{Broker, Received, Subscriber};
 
 /// Zones of the camera `front`: all of the picture, the left half for cars only, and a strip of sky.
 const ZONES: &str = "
@@ -79,6 +79,46 @@ fn an_object_is_told_of_from_its_beginning_to_its_end() {
         let last = event(&events, |event| event["id"] == again["id"] && event["type"] == "end");
         assert_eq!(last["reason"], "stopping");
     }
+    assert_eq!(daemon.end().code, Some(0));
+}
+
+/// The daemon is killed while the broker is away: the end of the object is told by the next run, before all else.
+#[test]
+fn what_happened_while_the_broker_was_away_outlives_a_kill_of_the_daemon() {
+    let mut broker = Broker::start();
+    let (_folder, shown, away) = folder_that_goes_away("musicians.jpg");
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("spool.redb");
+    let spool = format!("mqtt.spool = {{ path = '{}' }}\n", spool.display());
+    let config = spool + &config(broker.port, &shown);
+    let events = broker.subscribe("vigie/porch/front/events");
+    let mut daemon = Daemon::start(&config);
+    let id = event(&events, is_new_person)["id"].as_str().unwrap().to_owned();
+    broker.kill();
+    daemon.says("mqtt broker");
+    std::fs::rename(&shown, &away).unwrap();
+    daemon.says("camera front: ");
+    // The spool is written once a second; under the emulator the rest takes its time.
+    std::thread::sleep(Duration::from_secs(if cfg!(target_arch = "aarch64") { 20 } else { 3 }));
+    daemon.kill();
+
+    broker.run();
+    let events = broker.subscribe("vigie/porch/#");
+    let daemon = Daemon::start(&config);
+    let is_event = |message: &Received| message.topic.ends_with("/front/events");
+    let end = loop {
+        let message = until(&events, "event of the run before", is_event);
+        let event: Value = serde_json::from_str(&message.payload).unwrap();
+        assert!(event["id"] == id.as_str() || event["type"] != "new", "the old ones come first: {event}");
+        if event["id"] == id.as_str() && event["type"] == "end" {
+            break event;
+        }
+    };
+    assert_eq!(end["reason"], "camera_lost");
+    let stats = until(&events, "stats", |message| message.topic == "vigie/porch/stats");
+    let stats: Value = serde_json::from_str(&stats.payload).unwrap();
+    assert_eq!((&stats["spool"]["kind"], &stats["spool"]["reason"]), (&"disk".into(), &Value::Null));
+    daemon.signal(Signal::TERM);
     assert_eq!(daemon.end().code, Some(0));
 }
 

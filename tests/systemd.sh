@@ -16,6 +16,14 @@ report=$(systemd-analyze security --no-pager --offline=true --threshold=$LIMIT "
   { printf '%s\n' "$report" >&2; die "the unit is more exposed than $LIMIT tenths"; }
 printf 'PASS %s\n' "$(tail -1 <<< "$report" | sed 's/^[^O]*//; s/ [^ ]*$//')"
 
+# the spool's folder: made by systemd, the service's own, and the only place on disk where the daemon may write
+grep -qx 'StateDirectory=vigie' "$ROOT/systemd/vigie.service" ||
+  die "the unit has no StateDirectory=vigie: there would be no /var/lib/vigie for [mqtt] spool"
+for path in "$ROOT/config/vigie.toml" "$ROOT/docs/mqtt.md"; do
+  grep -q 'path = "/var/lib/vigie/' "$path" || die "$path names another folder for the spool than the unit makes"
+done
+echo "PASS /var/lib/vigie is there for the spool"
+
 # DeviceAllow= names devices of kernel modules, and is resolved when the service starts: the modules come first
 for module in videodev mc; do
   for key in Wants After; do

@@ -122,6 +122,14 @@ fn doubts(config: &Config) -> Vec<String> {
     if let Some(Err(mqtt::Error::NoCredentials { name })) = secret.map(mqtt::Secret::read) {
         doubts.push(format!("only the service sees the credential `{name}`, so it was not looked into"));
     }
+    let spool = config.mqtt.as_ref().and_then(|mqtt| mqtt.spool.as_ref());
+    let folder = spool.and_then(|spool| spool.path.parent()).filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        doubts.push(format!(
+            "the spool's folder {} is not there: without it events would wait in memory",
+            folder.display()
+        ));
+    }
     doubts
 }
 

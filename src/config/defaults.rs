@@ -15,6 +15,10 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub const QUEUE_MESSAGES: u64 = 1000;
 /// `mqtt.queue_bytes`
 pub const QUEUE_BYTES: u64 = 8 << 20;
+/// `mqtt.spool.max_bytes`
+pub const SPOOL_BYTES: u64 = 64 << 20;
+/// `mqtt.spool.max_age`
+pub const SPOOL_AGE: Duration = Duration::from_secs(24 * 3600);
 /// `model.threads`: chosen from the cores.
 pub const THREADS: u64 = 0;
 /// `model.nms_iou`

@@ -105,6 +105,13 @@ fn mqtt(options: &Options) -> raw::Mqtt {
         keep_alive: time(options.keep_alive),
         queue_messages: key(Count(options.queue_messages as u64)),
         queue_bytes: key(Bytes(options.queue_bytes as u64)),
+        spool: options.spool.as_ref().and_then(|spool| {
+            key(raw::Spool {
+                path: path(&spool.path),
+                max_bytes: key(Bytes(spool.max_bytes)),
+                max_age: time(spool.max_age),
+            })
+        }),
     }
 }
 

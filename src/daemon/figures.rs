@@ -170,7 +170,11 @@ impl Snapshot {
             |snapshot: &Snapshot| -> u64 { snapshot.cameras.values().map(CameraSnapshot::processed).sum() };
         let seconds = self.at.monotonic.saturating_sub(before.at.monotonic).as_secs_f64();
         let fps = rate(processed(self), processed(before), seconds);
-        let broker = if self.mqtt.connected { "connected" } else { "broker away" };
+        let broker = match (self.mqtt.connected, self.mqtt.spool.waiting) {
+            (true, _) => "connected".to_owned(),
+            (false, 0) => "broker away".to_owned(),
+            (false, waiting) => format!("broker away, {waiting} events wait"),
+        };
         format!("{online} of {} camera(s) online, {fps:.1} frames/s looked at, {broker}", self.cameras.len())
     }
 }

@@ -26,7 +26,7 @@ use super::outbox::Outbox;
 use super::publisher::Publisher;
 use super::queue::{Bounds, Queue, Token};
 use super::trouble::{Kind, Reporter, Trouble};
-use super::{MAX_PAYLOAD, Options, Secret, tls};
+use super::{MAX_PAYLOAD, Options, Secret, spool, tls};
 
 mod judge;
 mod supervise;
@@ -58,6 +58,8 @@ pub struct Tuning {
     pub stable_after: Duration,
     /// How long to wait before a client that panicked is started anew.
     pub after_panic: Duration,
+    /// When the spool writes to disk.
+    pub spool: spool::Pace,
 }
 
 impl Default for Tuning {
@@ -69,6 +71,7 @@ impl Default for Tuning {
             ack_timeout: Duration::from_secs(60),
             stable_after: Duration::from_secs(90),
             after_panic: Duration::from_secs(10),
+            spool: spool::Pace::default(),
         }
     }
 }
@@ -78,6 +81,8 @@ pub struct Client {
     outbox: Arc<Outbox>,
     stop: watch::Sender<Option<Instant>>,
     task: JoinHandle<bool>,
+    /// The spool's thread, if events are kept on disk.
+    keeper: Option<spool::Keeper>,
 }
 
 impl Client {
@@ -100,7 +105,10 @@ impl Client {
             payload: MAX_PAYLOAD,
         };
         let queue = Queue::new(bounds, Message::state(status_topic.as_str(), "online"));
+        let queue = queue.with_spool(&status_topic, options.spool.as_ref(), tuning.spool);
         let outbox = Arc::new(Outbox::new(queue));
+        let keeper =
+            options.spool.clone().map(|spool| spool::start(spool, tuning.spool, Arc::clone(&outbox)));
         let (stop, stopped) = watch::channel(None);
         let broker = format!("{}:{}", options.host, options.port);
         let task = Task { options, status_topic, tuning, broker, outbox: Arc::clone(&outbox), stop: stopped };
@@ -108,7 +116,7 @@ impl Client {
         let task = Arc::new(task);
         let run = move || tokio::spawn(Arc::clone(&task).run());
         let supervised = supervise(Arc::clone(&outbox), pause, run);
-        Ok(Client { outbox, stop, task: tokio::spawn(supervised) })
+        Ok(Client { outbox, stop, task: tokio::spawn(supervised), keeper })
     }
 
     /// A handle for those who have something to say.
@@ -117,12 +125,20 @@ impl Client {
     }
 
     /// Sends what waits, then `offline`, waits for the acknowledgement and disconnects; all within `deadline`. True:
-    /// the broker knows that this was a clean stop. False: it was away or too slow, and tells by the last will.
+    /// the broker knows that this was a clean stop. False: it was away or too slow, and tells by the last will. What the
+    /// broker has not got stays in the spool, if there is one.
     pub async fn close(mut self, deadline: Duration) -> bool {
-        self.stop.send_replace(Some(Instant::now() + deadline));
-        timeout(deadline + Duration::from_secs(1), &mut self.task)
+        let end = Instant::now() + deadline;
+        self.stop.send_replace(Some(end));
+        let clean = timeout(deadline + Duration::from_secs(1), &mut self.task)
             .await
-            .is_ok_and(|ended| ended.unwrap_or(false))
+            .is_ok_and(|ended| ended.unwrap_or(false));
+        if let Some(keeper) = &mut self.keeper
+            && !keeper.stop(end + Duration::from_secs(1)).await
+        {
+            log::warn!("spool: the disk did not take the latest events in time");
+        }
+        clean
     }
 }
 

@@ -17,6 +17,7 @@ pub mod publisher;
 mod queue;
 pub mod schema;
 pub mod secret;
+pub mod spool;
 pub mod stats;
 pub mod stdout;
 pub mod tls;
@@ -32,7 +33,7 @@ pub use herald::Herald;
 pub use message::{Class, Message, Qos};
 pub use publisher::{Publisher, Sink};
 pub use secret::Secret;
-pub use stats::{Dropped, Stats};
+pub use stats::{Dropped, Spool, SpoolKind, Stats};
 pub use tls::Tls;
 pub use topics::{CameraTopics, Topics};
 
@@ -62,4 +63,6 @@ pub struct Options {
     pub queue_messages: usize,
     /// How many bytes they take at most.
     pub queue_bytes: usize,
+    /// Where events are kept on disk; `None`: in memory alone.
+    pub spool: Option<spool::Options>,
 }

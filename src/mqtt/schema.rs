@@ -2,7 +2,7 @@
 
 use schemars::{Schema, schema_for};
 
-use super::payload::{Detections, DeviceStats, Event};
+use super::payload::{Detections, DeviceStats, Event, Gap};
 
 /// A payload's name and the maker of its schema.
 pub type Entry = (&'static str, fn() -> Schema);
@@ -12,6 +12,7 @@ pub fn all() -> &'static [Entry] {
     &[
         ("detections", || schema_for!(Detections<'static>)),
         ("event", || schema_for!(Event<'static>)),
+        ("gap", || schema_for!(Gap<'static>)),
         ("stats", || schema_for!(DeviceStats<'static>)),
     ]
 }

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::certificates::Certificates;
 
 /// How long anything in these tests may take at most.
@@ -135,6 +137,11 @@ impl Broker {
         }
     }
 
+    /// Sends it a signal: stopped, it is a broker that is slow.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
+    }
+
     /// What the broker said so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
@@ -142,11 +149,28 @@ impl Broker {
 
     /// Subscribes with mosquitto's own client; returns when the broker has accepted the subscription.
     pub fn subscribe(&self, filter: &str) -> Subscriber {
+        self.subscribe_at(filter, 1)
+    }
+
+    /// [`Broker::subscribe`] with that quality of service. With 0 the broker writes a message to the subscriber before it
+    /// acknowledges it to the publisher, so that what it acknowledged arrives even if it is killed then.
+    pub fn subscribe_at(&self, filter: &str, qos: u8) -> Subscriber {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let id = format!("subscriber-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let host = if self.ca.is_some() { "localhost" } else { "127.0.0.1" };
         let mut command = Command::new("mosquitto_sub");
-        command.args(["-h", host, "-p", &self.port.to_string(), "-i", &id, "-q", "1", "-t", filter]);
+        command.args([
+            "-h",
+            host,
+            "-p",
+            &self.port.to_string(),
+            "-i",
+            &id,
+            "-q",
+            &qos.to_string(),
+            "-t",
+            filter,
+        ]);
         command.args(["-F", "%r %q %t %p"]);
         if let Some(ca) = &self.ca {
             command.arg("--cafile").arg(ca);

@@ -78,6 +78,20 @@ section! {
         queue_messages: Count<1, 1_000_000> = defaults::QUEUE_MESSAGES,
         /// How much memory they take at most.
         queue_bytes: Bytes<{ 64 << 10 }, GIB> = Bytes::<0, 0>(defaults::QUEUE_BYTES),
+        /// Keeps events that the broker has not got on disk, so that they survive a restart and a power cut. Default: in memory.
+        spool: Spool,
+    }
+}
+
+section! {
+    /// Events that the broker has not got, on disk.
+    Spool {
+        /// The file. Its folder must be there; the systemd unit makes `/var/lib/vigie`.
+        path: FilePath [required],
+        /// The most bytes that events take in it; then the oldest go.
+        max_bytes: Bytes<{ 1 << 20 }, { 16 * GIB }> = Bytes::<0, 0>(defaults::SPOOL_BYTES),
+        /// Events older than this go.
+        max_age: Time<{ 60 * SECOND }, { 366 * 24 * HOUR }> = humantime::format_duration(defaults::SPOOL_AGE).to_string(),
     }
 }
 

@@ -122,6 +122,7 @@ const EVERYTHING: &str = r#"
     keep_alive = "1m 30s"
     queue_messages = 0x10
     queue_bytes = "65 KiB"
+    spool = { path = "@/spool.redb", max_bytes = "2 MiB", max_age = "36h" }
     [model]
     path = "@/clip.avi"
     threads = 2
@@ -218,6 +219,9 @@ fn every_key_arrives_where_it_belongs() {
         (mqtt.keep_alive, mqtt.queue_messages, mqtt.queue_bytes),
         (Duration::from_secs(90), 16, 65 << 10)
     );
+    let spool = mqtt.spool.as_ref().expect("a spool");
+    assert_eq!(spool.path, place.path().join("spool.redb"));
+    assert_eq!((spool.max_bytes, spool.max_age), (2 << 20, Duration::from_secs(36 * 3600)));
     assert_eq!(config.model.contract.names, Some(vec!["person".to_owned(), "car".to_owned()]));
     assert_eq!(config.model.contract.imgsz, Some([256, 320]));
     assert_eq!(config.model.cores, [0, 3]);

@@ -36,6 +36,31 @@ const WRONG: &[(&str, &str)] = &[
         "[mqtt]\nurl = \"mqtt://h\"\nqueue_bytes = \"99999999999 GiB\"",
         "bad-value mqtt.queue_bytes: \"99999999999 GiB\" is no size in bytes",
     ),
+    ("[mqtt]\nurl = \"mqtt://h\"\nspool = {}", "missing-key mqtt.spool: `path` is missing"),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nspool = \"@/spool.redb\"",
+        "wrong-type mqtt.spool: expected a table with `path`, `max_bytes`, `max_age`, as the documentation says, found a string",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nspool = { path = \"@\" }",
+        "bad-value mqtt.spool.path: @ is a folder, not a file",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nspool = { path = \"@/none/\" }",
+        "bad-value mqtt.spool.path: @/none/ is a folder, not a file",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nspool = { path = \"@/s\", max_bytes = \"1 KiB\" }",
+        "bad-value mqtt.spool.max_bytes: 1 KiB is out of range",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nspool = { path = \"@/s\", max_age = \"0s\" }",
+        "bad-value mqtt.spool.max_age: 0s is out of range",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\nspool = { path = \"@/s\", size = 1 }",
+        "unknown-key mqtt.spool: unknown key `size`",
+    ),
     (
         "[mqtt]\nurl = \"mqtt://h\"\nusername = \"u\"\npassword = \"p\"",
         "unknown-key mqtt: unknown key `password`",

@@ -9,7 +9,7 @@ use crate::config::defaults;
 use crate::config::read::{FilePath, Located, Text, raw, shorten};
 use crate::config::report::{Kind, Problem, Problems};
 use crate::mqtt::error::{Error, Pem};
-use crate::mqtt::{Options, Secret, Tls, client};
+use crate::mqtt::{Options, Secret, Tls, client, spool};
 
 /// What the URL says.
 struct Endpoint {
@@ -43,6 +43,7 @@ pub(super) fn options(
             .label(place.span, "this password");
         problems.add(problem.hint("add `username = …`: brokers take a password only with one"));
     }
+    let spool = mqtt.spool.as_ref().map(|spool| self::spool(&spool.value, problems));
     let is_known = endpoint.is_some();
     // Without a usable URL the rest is looked at all the same, as far as it goes.
     let elsewhere = || Endpoint { tls: tls != Tls::default(), host: "localhost".to_owned(), port: 1883 };
@@ -59,11 +60,32 @@ pub(super) fn options(
         queue_messages: mqtt.queue_messages.as_ref().map_or(defaults::QUEUE_MESSAGES, |count| count.value.0)
             as usize,
         queue_bytes: mqtt.queue_bytes.as_ref().map_or(defaults::QUEUE_BYTES, |bytes| bytes.value.0) as usize,
+        spool: match spool {
+            Some(spool) => Some(spool?),
+            None => None,
+        },
     };
     for error in client::check(&options, around.credentials.as_deref()) {
         unusable(&error, mqtt, problems);
     }
     is_known.then_some(options)
+}
+
+/// The spool. Whether its folder is there and can be written to is not asked: it may be on a disk that is mounted later,
+/// and the daemon runs without it.
+fn spool(spool: &raw::Spool, problems: &mut Problems) -> Option<spool::Options> {
+    let path = spool.path.as_ref()?;
+    let file = &path.value.0;
+    if file.as_os_str().as_encoded_bytes().ends_with(b"/") || file.is_dir() || file.file_name().is_none() {
+        let message = format!("{} is a folder, not a file", file.display());
+        problems.add(Problem::with(Kind::BadValue, path, message).hint("name a file in it: `spool.redb`"));
+        return None;
+    }
+    Some(spool::Options {
+        path: file.clone(),
+        max_bytes: spool.max_bytes.as_ref().map_or(defaults::SPOOL_BYTES, |bytes| bytes.value.0),
+        max_age: spool.max_age.as_ref().map_or(defaults::SPOOL_AGE, |age| age.value.0),
+    })
 }
 
 /// Where a key stands in the file.

@@ -12,10 +12,12 @@ use crate::clock::Moment;
 use crate::geometry::{BBox, Size};
 
 mod event;
+mod gap;
 mod stats;
 
 pub use event::{Crossing, Event, EventFacts, EventType, SnapshotFacts, way};
-pub use stats::{CameraStats, DeviceStats, MqttStats, Quantiles, StageLatencies};
+pub use gap::{Gap, GapReason, GapType};
+pub use stats::{CameraStats, DeviceStats, MqttStats, Quantiles, SpoolStats, StageLatencies};
 
 /// The payloads' version, in every message's `schema`.
 pub const SCHEMA: u32 = 1;

@@ -46,6 +46,8 @@ pub struct DeviceStats<'a> {
     pub cameras: BTreeMap<Cow<'a, str>, CameraStats<'a>>,
     /// The way to the broker.
     pub mqtt: MqttStats,
+    /// The events that wait for the broker.
+    pub spool: SpoolStats,
 }
 
 /// Figures of one camera; counters count since the program started.
@@ -122,6 +124,58 @@ pub struct MqttStats {
     pub dropped: BTreeMap<String, u64>,
 }
 
+/// Figures of the events that wait for the broker; counters count since the program started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SpoolStats {
+    /// Where they are kept: `memory`, `disk`, or `failed`: in memory, because the disk can't be used.
+    pub kind: SpoolKind,
+    /// Why the disk can't be used.
+    pub reason: Option<String>,
+    /// Events that wait or are not acknowledged yet.
+    pub waiting: u64,
+    /// The bytes that they take on disk, or in memory.
+    pub bytes: u64,
+    /// How long the oldest of them has waited, in seconds.
+    pub oldest_s: Option<u64>,
+    /// How many of them a power cut would lose now.
+    pub at_risk: u64,
+    /// Events given up, by reason: `overflow`, `age`.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// Where the events that wait are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SpoolKind {
+    /// In memory.
+    #[default]
+    Memory,
+    /// On disk.
+    Disk,
+    /// In memory, because the disk can't be used.
+    Failed,
+}
+
+impl From<&mqtt::Spool> for SpoolStats {
+    fn from(spool: &mqtt::Spool) -> SpoolStats {
+        SpoolStats {
+            kind: match spool.kind {
+                mqtt::SpoolKind::Memory => SpoolKind::Memory,
+                mqtt::SpoolKind::Disk => SpoolKind::Disk,
+                mqtt::SpoolKind::Failed => SpoolKind::Failed,
+            },
+            reason: spool.trouble.clone(),
+            waiting: spool.waiting,
+            bytes: spool.bytes,
+            oldest_s: spool.oldest.map(|age| age.as_secs()),
+            at_risk: spool.at_risk,
+            dropped: [("overflow", spool.overflow), ("age", spool.aged)]
+                .map(|(reason, n)| (reason.to_owned(), n))
+                .into(),
+        }
+    }
+}
+
 impl From<&mqtt::Stats> for MqttStats {
     fn from(stats: &mqtt::Stats) -> MqttStats {
         MqttStats {
@@ -158,6 +212,7 @@ impl<'a> DeviceStats<'a> {
             temperature_c: None,
             cameras: BTreeMap::new(),
             mqtt: mqtt.into(),
+            spool: (&mqtt.spool).into(),
         }
     }
 }

@@ -8,11 +8,19 @@
 use std::collections::VecDeque;
 
 use super::message::{Class, Message};
-use super::stats::Dropped;
+use super::spool::{Options, Pace, Reason};
+use super::stats::{Dropped, Spool};
+use crate::clock::{Clock as _, Moment, SystemClock};
 
+mod disk;
+mod events;
+mod markers;
 mod pictures;
 mod states;
 
+use disk::Disk;
+use events::Events;
+use markers::Markers;
 use pictures::Pictures;
 use states::{StateToken, States};
 
@@ -67,13 +75,6 @@ pub(super) struct Lost {
     pub given_up: Option<String>,
 }
 
-/// An event that the broker has not acknowledged, or not in its turn.
-struct Pending {
-    id: u64,
-    message: Message,
-    acked: bool,
-}
-
 /// See the module's words.
 pub(super) struct Queue {
     bounds: Bounds,
@@ -81,16 +82,12 @@ pub(super) struct Queue {
     status: Message,
     status_due: bool,
     states: States,
-    events: VecDeque<Pending>,
-    /// How many of `events`, from the front, are in flight.
-    sent: usize,
+    events: Events,
     pictures: Pictures,
     samples: VecDeque<Message>,
+    sample_bytes: usize,
     /// QoS 1 messages handed out and not acknowledged, in that order.
     flight: VecDeque<Token>,
-    /// Bytes of events and samples.
-    bytes: usize,
-    next_id: u64,
     /// Events and states that are said again take turns, so that neither starves on a connection that never lasts.
     event_turn: bool,
     connected: bool,
@@ -110,13 +107,11 @@ impl Queue {
             status: birth,
             status_due: true,
             states: States::default(),
-            events: VecDeque::new(),
-            sent: 0,
+            events: Events::default(),
             pictures: Pictures::default(),
             samples: VecDeque::new(),
+            sample_bytes: 0,
             flight: VecDeque::new(),
-            bytes: 0,
-            next_id: 0,
             event_turn: true,
             connected: false,
             closed: false,
@@ -126,8 +121,25 @@ impl Queue {
         }
     }
 
+    /// Events that are given up are told of on the device's topics, and a spool keeps them, if there is one.
+    pub fn with_spool(mut self, status_topic: &str, spool: Option<&Options>, pace: Pace) -> Queue {
+        let memory = (self.bounds.messages, self.bounds.bytes);
+        let disk = spool.map(|options| Disk::new(options, pace, memory));
+        self.events = Events::new(Markers::of_device(status_topic), disk);
+        self
+    }
+
+    /// The events, for the spool's thread.
+    pub fn events(&mut self) -> &mut Events {
+        &mut self.events
+    }
+
     /// Takes a message in; what has to give way is counted.
     pub fn push(&mut self, message: Message) {
+        self.push_at(message, SystemClock.now());
+    }
+
+    fn push_at(&mut self, message: Message, now: Moment) {
         if self.closed {
             self.dropped.closing += 1;
             return;
@@ -138,7 +150,7 @@ impl Queue {
         }
         let taken = match message.class {
             Class::State => self.push_state(message),
-            Class::Event => self.push_event(message),
+            Class::Event => self.push_event(message, now),
             Class::Sample if !self.connected => {
                 self.dropped.disconnected += 1;
                 true
@@ -163,20 +175,21 @@ impl Queue {
         fits
     }
 
-    fn push_event(&mut self, message: Message) -> bool {
+    fn push_event(&mut self, message: Message, now: Moment) -> bool {
         let fits = self.make_room(message.len(), 1, Class::Event);
         if fits {
-            self.bytes += message.len();
-            self.events.push_back(Pending { id: self.next_id, message, acked: false });
-            self.next_id += 1;
+            self.events.push(message, now);
+        } else {
+            self.events.refuse(message, now);
         }
-        fits
+        // What was refused is counted there.
+        true
     }
 
     fn push_sample(&mut self, message: Message) -> bool {
         let fits = self.make_room(message.len(), 1, Class::Sample);
         if fits {
-            self.bytes += message.len();
+            self.sample_bytes += message.len();
             self.samples.push_back(message);
         }
         fits
@@ -185,21 +198,14 @@ impl Queue {
     /// Drops the oldest samples, then (for an event or a state) the oldest events that are not in flight, until
     /// `bytes` and `messages` more fit. False: they can't.
     fn make_room(&mut self, bytes: usize, messages: usize, class: Class) -> bool {
-        while self.events.len() + self.samples.len() + messages > self.bounds.messages
-            || self.states.bytes() + self.bytes + bytes > self.bounds.bytes
+        while self.events.in_memory() + self.samples.len() + messages > self.bounds.messages
+            || self.states.bytes() + self.events.bytes() + self.sample_bytes + bytes > self.bounds.bytes
         {
-            let victim = if let Some(sample) = self.samples.pop_front() {
-                sample
-            } else if class != Class::Sample && self.sent < self.events.len() {
-                match self.events.remove(self.sent) {
-                    Some(event) => event.message,
-                    None => return false,
-                }
-            } else {
+            if self.pop_sample().is_some() {
+                self.dropped.overflow += 1;
+            } else if class == Class::Sample || !self.events.give_way(Reason::Overflow) {
                 return false;
-            };
-            self.bytes -= victim.len();
-            self.dropped.overflow += 1;
+            }
         }
         true
     }
@@ -214,8 +220,7 @@ impl Queue {
             self.flight.push_back(out.token);
             return Some(out);
         }
-        if let Some(message) = self.samples.pop_front() {
-            self.bytes -= message.len();
+        if let Some(message) = self.pop_sample() {
             return Some(Handout { token: Token::Sample, message });
         }
         if self.connected {
@@ -242,9 +247,13 @@ impl Queue {
     }
 
     fn next_event(&mut self) -> Option<Handout> {
-        let event = self.events.get(self.sent)?;
-        self.sent += 1;
-        Some(Handout { token: Token::Event(event.id), message: event.message.clone() })
+        self.events.next().map(|(id, message)| Handout { token: Token::Event(id), message })
+    }
+
+    fn pop_sample(&mut self) -> Option<Message> {
+        let sample = self.samples.pop_front()?;
+        self.sample_bytes -= sample.len();
+        Some(sample)
     }
 
     /// The broker has it; or, with QoS 0, it is written, which is all there will ever be to know.
@@ -254,27 +263,14 @@ impl Queue {
             Token::Status | Token::Sample => {}
             Token::Picture => self.pictures.gone(),
             Token::State(token) => self.states.acked(token),
-            Token::Event(id) => {
-                if let Ok(i) = self.events.binary_search_by_key(&id, |e| e.id) {
-                    self.events[i].acked = true;
-                }
-                while self.events.front().is_some_and(|e| e.acked) {
-                    self.drop_front_event();
-                }
-            }
-        }
-    }
-
-    fn drop_front_event(&mut self) {
-        if let Some(event) = self.events.pop_front() {
-            self.bytes -= event.message.len();
-            self.sent = self.sent.saturating_sub(1);
+            Token::Event(id) => self.events.acked(id),
         }
     }
 
     /// A new session: the status and every state are due again, and everything that was in flight.
     pub fn connected(&mut self) {
         self.connected = true;
+        self.events.connection(true);
         self.status_due = true;
         self.event_turn = true;
         if !self.closed {
@@ -286,9 +282,8 @@ impl Queue {
     pub fn disconnected(&mut self, unwritten: usize) -> Lost {
         self.connected = false;
         self.dropped.disconnected += (unwritten + self.samples.len()) as u64;
-        for sample in std::mem::take(&mut self.samples) {
-            self.bytes -= sample.len();
-        }
+        self.samples.clear();
+        self.sample_bytes = 0;
         self.pictures.gone();
         let head = self.flight.front().copied();
         // From the back, so that the first of them is the first again.
@@ -299,11 +294,7 @@ impl Queue {
                 Token::Event(_) | Token::Picture | Token::Sample => {}
             }
         }
-        // Acknowledged out of order behind one that was not: they must not go twice.
-        let events = std::mem::take(&mut self.events);
-        self.bytes -= events.iter().filter(|e| e.acked).map(|e| e.message.len()).sum::<usize>();
-        self.events = events.into_iter().filter(|e| !e.acked).collect();
-        self.sent = 0;
+        self.events.disconnected();
         let Some(head) = head else {
             self.calm();
             return Lost { stuck: false, given_up: None };
@@ -331,11 +322,7 @@ impl Queue {
 
     fn give_up(&mut self, head: Token) -> Option<String> {
         let topic = match head {
-            Token::Event(_) => {
-                let topic = self.events.front()?.message.topic.clone();
-                self.drop_front_event();
-                topic
-            }
+            Token::Event(_) => self.events.drop_front()?,
             Token::State(token) => self.states.refuse(token)?,
             // Without its birth message nothing else that the device says would make sense.
             Token::Status | Token::Picture | Token::Sample => return None,
@@ -350,15 +337,11 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Takes `last` as the device's status and lets nothing follow it; returns how many are left behind for it.
+    /// Takes `last` as the device's status and lets nothing follow it; returns how many are lost for it.
     pub fn close(&mut self, last: Message) -> usize {
-        let waiting = self.events.len() - self.sent + self.samples.len() + self.pictures.close();
-        for event in self.events.drain(self.sent..) {
-            self.bytes -= event.message.len();
-        }
-        for sample in self.samples.drain(..) {
-            self.bytes -= sample.len();
-        }
+        let waiting = self.events.close() + self.samples.len() + self.pictures.close();
+        self.samples.clear();
+        self.sample_bytes = 0;
         self.dropped.closing += waiting as u64;
         self.states.close();
         self.status = last;
@@ -376,12 +359,19 @@ impl Queue {
 
     /// Bytes held, retained values included.
     pub fn bytes(&self) -> usize {
-        self.status.len() + self.states.bytes() + self.bytes + self.pictures.bytes()
+        let waiting = self.events.bytes() + self.sample_bytes + self.pictures.bytes();
+        self.status.len() + self.states.bytes() + waiting
     }
 
     /// What was given up so far, by reason.
     pub fn dropped(&self) -> Dropped {
-        self.dropped
+        let events = self.events.given_up;
+        Dropped { overflow: self.dropped.overflow + events.overflow, aged: events.age, ..self.dropped }
+    }
+
+    /// How the events that wait fare.
+    pub fn spool(&self) -> Spool {
+        self.events.figures(SystemClock.now())
     }
 }
 

@@ -342,6 +342,84 @@ fn a_connection_that_never_lasts_starves_neither_events_nor_states() {
     assert_eq!(states.len(), 40, "each was said again");
 }
 
+/// A queue of a device whose cameras' events have markers.
+fn marking(messages: usize) -> Queue {
+    let queue = queue(messages).with_spool("v/porch/status", None, Pace::default());
+    Queue { status_due: false, ..queue }
+}
+
+fn seen(camera: &str, n: usize) -> Message {
+    Message::event(format!("v/porch/{camera}/events"), n.to_string())
+}
+
+/// What a marker says: camera, number and reason. An event's number is another thing.
+fn gap(text: &str) -> Option<(String, u64)> {
+    let gap: crate::mqtt::payload::Gap<'_> = serde_json::from_str(text).ok()?;
+    assert_eq!(gap.reason, crate::mqtt::payload::GapReason::Overflow);
+    Some((gap.camera.into_owned(), gap.dropped))
+}
+
+#[test]
+fn events_that_gave_way_are_told_of_in_their_place() {
+    let mut queue = marking(4);
+    connect(&mut queue);
+    queue.push(seen("front", 0));
+    assert_eq!(payloads(&mut queue), ["0"], "in flight");
+    for n in 1..10 {
+        queue.push(seen(if n % 3 == 0 { "back" } else { "front" }, n));
+    }
+    assert_eq!(queue.dropped().overflow, 6);
+    queue.disconnected(0);
+    connect(&mut queue);
+    let all = payloads(&mut queue);
+    let front = ("front".to_owned(), 4);
+    assert_eq!(
+        (all[0].as_str(), gap(&all[1]), gap(&all[2])),
+        ("0", Some(front), Some(("back".to_owned(), 2)))
+    );
+    assert_eq!(all[3..], ["7", "8", "9"]);
+}
+
+#[test]
+fn a_marker_that_was_sent_stays_as_it_is_until_it_is_acknowledged() {
+    let mut queue = marking(2);
+    connect(&mut queue);
+    (0..5).for_each(|n| queue.push(seen("front", n)));
+    let marker = queue.next().unwrap();
+    queue.disconnected(0);
+    (5..7).for_each(|n| queue.push(seen("front", n)));
+    connect(&mut queue);
+    let all: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
+    let text = |at: usize| String::from_utf8(all[at].message.payload.clone()).unwrap();
+    assert_eq!(all[0], marker, "word for word: a duplicate can be told");
+    assert_eq!(gap(&text(1)), Some(("front".to_owned(), 2)), "what was dropped since");
+    assert_eq!((text(2).as_str(), text(3).as_str()), ("5", "6"));
+    all.iter().for_each(|out| queue.acked(out.token));
+    assert!(queue.is_idle() && queue.bytes() == STATUS);
+}
+
+#[test]
+fn an_event_that_finds_no_room_at_all_is_told_of_too() {
+    let mut queue = marking(2);
+    connect(&mut queue);
+    (0..2).for_each(|n| queue.push(seen("front", n)));
+    let flying: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
+    (2..4).for_each(|n| queue.push(seen("front", n)));
+    flying.iter().for_each(|out| queue.acked(out.token));
+    queue.push(seen("front", 4));
+    let all = payloads(&mut queue);
+    assert_eq!((gap(&all[0]), all[1].as_str()), (Some(("front".to_owned(), 2)), "4"));
+    assert_eq!(queue.dropped().overflow, 2);
+}
+
+#[test]
+fn markers_are_bounded() {
+    let mut queue = marking(10);
+    (0..2000).for_each(|n| queue.push(seen(&format!("camera{n}"), n)));
+    assert!(queue.len() <= 10 + 256, "{}", queue.len());
+    assert_eq!(queue.dropped().overflow, 1990);
+}
+
 proptest::proptest! {
     /// Whatever happens, the bounds hold and the count of bytes is right.
     #[test]
@@ -361,12 +439,12 @@ proptest::proptest! {
                 _ => if let Some(o) = out.pop_front() { queue.acked(o.token) },
             }
             let bounded = queue.states.held()
-                + queue.events.iter().map(|e| e.message.len()).sum::<usize>()
+                + queue.events.held()
                 + queue.samples.iter().map(Message::len).sum::<usize>();
             proptest::prop_assert_eq!(bounded + queue.pictures.held() + STATUS, queue.bytes());
-            proptest::prop_assert!(bounded <= 300 && queue.events.len() + queue.samples.len() <= 8);
+            proptest::prop_assert!(bounded <= 300 && queue.events.in_memory() + queue.samples.len() <= 8);
             proptest::prop_assert!(queue.pictures.held() <= 100);
-            proptest::prop_assert!(queue.sent <= queue.events.len() && queue.flight.len() <= WINDOW);
+            proptest::prop_assert!(queue.events.sent <= queue.events.len() && queue.flight.len() <= WINDOW);
         }
     }
 }

@@ -1,0 +1,399 @@
+//! Queue and spool together, the file a real one, without a thread: what waits survives whatever happens.
+
+use std::time::Duration;
+
+use super::*;
+use crate::clock::{Clock as _, SystemClock};
+use crate::mqtt::Message;
+use crate::mqtt::payload::Gap;
+use crate::mqtt::queue::{Bounds, Queue, Token};
+use crate::mqtt::spool::Store;
+
+const TOPIC: &str = "vigie/porch/front/events";
+
+/// What docs/mqtt.md says of a file whose events take a MiB.
+const FILE_MOST: u64 = 3 << 20;
+
+fn options(path: &std::path::Path) -> Options {
+    Options { path: path.to_owned(), max_bytes: 1 << 20, max_age: Duration::from_secs(3600) }
+}
+
+/// A queue before its spool.
+struct World {
+    options: Options,
+    queue: Queue,
+    store: Option<Store>,
+    now: Moment,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl World {
+    fn new() -> World {
+        World::sized(1 << 20)
+    }
+
+    fn sized(max_bytes: u64) -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { max_bytes, ..options(&folder.path().join("spool.redb")) };
+        World { _folder: Some(folder), ..World::of(options) }
+    }
+
+    fn of(options: Options) -> World {
+        let bounds = Bounds { messages: 8000, bytes: 8 << 20, picture_bytes: 0, payload: 1 << 20 };
+        let queue = Queue::new(bounds, Message::state("vigie/porch/status", "online"));
+        let queue = queue.with_spool("vigie/porch/status", Some(&options), Pace::default());
+        World { options, queue, store: None, now: SystemClock.now(), _folder: None }
+    }
+
+    /// Opens the file.
+    fn attach(&mut self) -> &mut World {
+        let mut store = Store::open(&self.options.path).unwrap();
+        let end = store.last();
+        let job = self.queue.events().opened(false, self.now);
+        let done = store.work(&job, |_| true).unwrap();
+        let count = store.count(end).unwrap();
+        self.queue.events().attached(done, end, count);
+        self.store = Some(store);
+        self
+    }
+
+    /// Does what the disk has to do, and whatever comes of it.
+    fn commit(&mut self) {
+        self.work(true);
+        for _ in 0..1000 {
+            match self.queue.events().due() {
+                Some(due) if due <= microseconds(self.now.monotonic) => self.work(false),
+                _ => return,
+            }
+        }
+        panic!("it never ends");
+    }
+
+    /// Reads what is to be sent next.
+    fn read(&mut self) {
+        self.work(false);
+    }
+
+    fn work(&mut self, all: bool) {
+        let Some(store) = &mut self.store else { return };
+        let job = self.queue.events().job(self.now, all);
+        let done = store.work(&job, |_| true).unwrap();
+        self.queue.events().done(done);
+    }
+
+    fn connect(&mut self) {
+        self.queue.connected();
+        let birth = self.queue.next().unwrap();
+        assert_eq!(birth.token, Token::Status);
+        self.queue.acked(birth.token);
+    }
+
+    fn push(&mut self, n: usize) {
+        let message = Message::event(TOPIC, format!("{n} {}", "x".repeat(200)));
+        self.queue.push_at(message, self.now);
+    }
+
+    /// All that comes out, to the end, from a broker that answers.
+    fn drain(&mut self) -> Vec<String> {
+        let mut out = Vec::new();
+        loop {
+            self.read();
+            let batch: Vec<_> = std::iter::from_fn(|| self.queue.next()).collect();
+            if batch.is_empty() {
+                return out;
+            }
+            for handout in &batch {
+                out.push(text(&handout.message));
+                self.queue.acked(handout.token);
+            }
+        }
+    }
+
+    /// `kill -9`: what is on disk is all there is.
+    fn crash(&mut self) {
+        self.store = None;
+        let now = self.now;
+        let World { queue, .. } = World::of(self.options.clone());
+        (self.queue, self.now) = (queue, now);
+    }
+}
+
+/// The number of an event, or what a marker says.
+fn text(message: &Message) -> String {
+    let text = String::from_utf8(message.payload.clone()).unwrap();
+    if text.starts_with('{') { text } else { text.split(' ').next().unwrap().to_owned() }
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| n.to_string()).collect()
+}
+
+#[test]
+fn what_was_committed_comes_first_after_a_crash() {
+    let mut world = World::new();
+    world.attach();
+    (0..5).for_each(|n| world.push(n));
+    assert_eq!(world.queue.spool().at_risk, 5);
+    world.commit();
+    assert_eq!(world.queue.spool().at_risk, 0);
+    world.push(5);
+    assert_eq!(world.queue.spool().at_risk, 1, "this one would be lost");
+    world.crash();
+    world.push(6);
+    world.connect();
+    assert!(world.queue.next().is_none(), "what is new waits for what is old");
+    world.attach();
+    assert_eq!(world.drain(), ["0", "1", "2", "3", "4", "6"]);
+    assert!(world.queue.is_idle());
+}
+
+#[test]
+fn what_is_acknowledged_in_time_is_never_written() {
+    let mut world = World::new();
+    world.attach().connect();
+    (0..50).for_each(|n| world.push(n));
+    assert_eq!(world.drain(), numbers(0..50));
+    let job = world.queue.events().job(world.now, true);
+    assert!(!job.writes(), "{job:?}");
+}
+
+#[test]
+fn without_a_connection_nothing_is_waited_for_but_the_pace_of_commits() {
+    let mut world = World::new();
+    let us = |now: Moment| microseconds(now.monotonic);
+    world.attach();
+    world.push(0);
+    assert_eq!(world.queue.events().due(), Some(us(world.now)), "nobody will acknowledge it");
+    world.work(false);
+    assert_eq!(world.queue.spool().at_risk, 0);
+    world.push(1);
+    assert_eq!(world.queue.events().due(), Some(us(world.now) + 1_000_000), "a second later");
+    world.now = world.now.at(world.now.monotonic + Duration::from_secs(5));
+    world.connect();
+    world.push(2);
+    assert!(world.queue.events().due() <= Some(us(world.now)), "the one before it is due");
+    world.work(false);
+    world.push(3);
+    assert_eq!(world.queue.events().due(), Some(us(world.now) + 1_000_000), "time for the broker to answer");
+    world.queue.disconnected(0);
+    assert_eq!(world.queue.events().due(), Some(us(world.now) + 1_000_000), "the pace is kept");
+}
+
+#[test]
+fn a_window_of_a_long_queue_is_in_memory_and_the_rest_on_disk() {
+    let mut world = World::new();
+    world.attach();
+    for n in 0..3000 {
+        world.push(n);
+        if n % 100 == 99 {
+            world.commit();
+        }
+    }
+    assert_eq!((world.queue.events().in_memory(), world.queue.spool().waiting), (KEEP, 3000));
+    (3000..3010).for_each(|n| world.push(n));
+    world.connect();
+    assert_eq!(world.drain(), numbers(0..3010));
+    world.commit();
+    assert_eq!((world.queue.spool().waiting, world.queue.spool().bytes), (0, 0), "nothing is left behind");
+}
+
+#[test]
+fn acknowledged_out_of_order_and_cut_off_none_is_lost() {
+    let mut world = World::new();
+    world.attach();
+    (0..600).for_each(|n| world.push(n));
+    world.commit();
+    world.connect();
+    let out: Vec<_> = std::iter::from_fn(|| world.queue.next()).collect();
+    world.queue.acked(out[1].token);
+    world.queue.acked(out[0].token);
+    world.queue.acked(out[3].token);
+    world.commit();
+    world.queue.disconnected(0);
+    world.commit();
+    world.connect();
+    let mut left = numbers(0..600);
+    left.retain(|n| !["0", "1", "3"].contains(&n.as_str()));
+    assert_eq!(world.drain(), left);
+}
+
+#[test]
+fn a_full_disk_drops_the_oldest_and_says_so_in_their_place() {
+    let mut world = World::new();
+    world.attach().connect();
+    // Two are on their way when the broker falls silent.
+    (0..2).for_each(|n| world.push(n));
+    let flying: Vec<_> = std::iter::from_fn(|| world.queue.next()).collect();
+    for n in 2..6000 {
+        world.push(n);
+        if n % 50 == 0 {
+            world.commit();
+        }
+    }
+    world.commit();
+    let spool = world.queue.spool();
+    assert!(spool.bytes <= 1 << 20, "{spool:?}");
+    let file = std::fs::metadata(&world.options.path).unwrap().len();
+    assert!(file <= FILE_MOST, "the file has {file} bytes");
+    assert!(spool.waiting > 3000 && spool.overflow > 1000, "{spool:?}");
+    assert_eq!(spool.waiting + spool.overflow, 6000 + 1, "each is there or counted, and there is a marker");
+    flying.iter().for_each(|out| world.queue.acked(out.token));
+    let all = world.drain();
+    let gap: Gap<'_> = serde_json::from_str(&all[0]).unwrap();
+    assert_eq!((&*gap.camera, gap.dropped), ("front", spool.overflow));
+    let first = 2 + usize::try_from(spool.overflow).unwrap();
+    assert_eq!(all[1..], numbers(first..6000));
+}
+
+#[test]
+fn a_gap_outlives_a_crash_and_grows() {
+    let mut world = World::new();
+    world.attach();
+    for n in 0..6000 {
+        world.push(n);
+        if n % 50 == 49 {
+            world.commit();
+        }
+    }
+    let before = world.queue.spool().overflow;
+    assert!(before > 0);
+    world.crash();
+    world.attach();
+    for n in 6000..6500 {
+        world.push(n);
+        if n % 50 == 49 {
+            world.commit();
+        }
+    }
+    let dropped = before + world.queue.spool().overflow;
+    world.connect();
+    let all = world.drain();
+    let gap: Gap<'_> = serde_json::from_str(&all[0]).unwrap();
+    assert_eq!(gap.dropped, dropped, "one gap, of both runs");
+    assert_eq!(all[1..], numbers(usize::try_from(dropped).unwrap()..6500));
+}
+
+#[test]
+fn what_is_too_old_goes_and_is_told_of() {
+    let mut world = World::new();
+    world.attach();
+    (0..1000).for_each(|n| world.push(n));
+    world.commit();
+    world.crash();
+    world.now = world.now.at(world.now.monotonic + Duration::from_secs(3000));
+    world.attach();
+    world.commit();
+    assert_eq!(world.queue.spool().aged, 0, "not yet");
+    world.now = world.now.at(world.now.monotonic + Duration::from_secs(601));
+    world.read();
+    world.commit();
+    assert_eq!(world.queue.spool().aged, 1000);
+    world.push(1000);
+    world.connect();
+    let all = world.drain();
+    let gap: Gap<'_> = serde_json::from_str(&all[0]).unwrap();
+    assert_eq!((gap.dropped, gap.reason), (1000, crate::mqtt::payload::GapReason::Age));
+    assert_eq!(all[1..], ["1000"]);
+}
+
+#[test]
+fn a_disk_that_fails_and_heals_costs_nothing_that_is_in_memory() {
+    let mut world = World::new();
+    world.attach();
+    (0..10).for_each(|n| world.push(n));
+    world.commit();
+    (10..15).for_each(|n| world.push(n));
+    assert_eq!(world.queue.events().failed(Vec::new()), 0, "all of it is in memory");
+    world.connect();
+    let first = world.queue.next().unwrap();
+    world.queue.acked(first.token);
+    world.store = None;
+    // The same file again: what it has of these is replaced.
+    let mut store = Store::open(&world.options.path).unwrap();
+    let end = store.last();
+    let job = world.queue.events().opened(true, world.now);
+    let done = store.work(&job, |_| true).unwrap();
+    let count = store.count(end).unwrap();
+    assert_eq!(count, 0);
+    world.queue.events().attached(done, end, count);
+    world.store = Some(store);
+    assert_eq!(world.queue.spool().at_risk, 0);
+    assert_eq!(world.drain(), numbers(1..15));
+}
+
+#[test]
+fn the_last_word_leaves_the_events_for_the_next_run() {
+    let mut world = World::new();
+    world.attach().connect();
+    (0..30).for_each(|n| world.push(n));
+    let flying: Vec<_> = std::iter::from_fn(|| world.queue.next()).collect();
+    assert_eq!(world.queue.close(Message::state("vigie/porch/status", "offline")), 0, "none is lost");
+    flying.iter().for_each(|out| world.queue.acked(out.token));
+    let last = world.queue.next().unwrap();
+    world.queue.acked(last.token);
+    assert!(world.queue.is_idle(), "nothing holds the stop up");
+    world.commit();
+    world.crash();
+    world.attach().connect();
+    assert_eq!(world.drain(), numbers(flying.len()..30));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, ..Default::default() })]
+
+    /// Whatever happens, in whatever order: each event that was on disk or acknowledged arrives, the order of first
+    /// arrivals is that of the events, and the window is bounded.
+    #[test]
+    fn nothing_that_was_on_disk_is_lost(steps in proptest::collection::vec((0u8..9, 1usize..120), 1..60)) {
+        let mut world = World::sized(64 << 20);
+        world.attach().connect();
+        let (mut pushed, mut flying) = (0, Vec::new());
+        let (mut arrived, mut lost) = (Vec::<usize>::new(), std::collections::BTreeSet::new());
+        for (step, size) in steps {
+            match step {
+                0..=2 => {
+                    (0..size).for_each(|n| world.push(pushed + n));
+                    pushed += size;
+                }
+                3 => world.commit(),
+                4 => world.read(),
+                5 => {
+                    world.queue.disconnected(0);
+                    flying.clear();
+                    world.connect();
+                }
+                6 => for _ in 0..size {
+                    let Some(out) = world.queue.next() else { break };
+                    arrived.push(text(&out.message).parse().unwrap());
+                    flying.push(out.token);
+                },
+                7 => {
+                    // The broker answers some, in another order.
+                    let rest = flying.split_off(flying.len().min(size));
+                    flying.drain(..).rev().for_each(|token| world.queue.acked(token));
+                    flying = rest;
+                }
+                _ => {
+                    let at_risk = usize::try_from(world.queue.spool().at_risk).unwrap();
+                    lost.extend(pushed - at_risk..pushed);
+                    world.crash();
+                    world.attach();
+                    flying.clear();
+                    world.connect();
+                }
+            }
+            proptest::prop_assert!(world.queue.len() <= pushed + 1);
+        }
+        world.queue.disconnected(0);
+        world.connect();
+        arrived.extend(world.drain().iter().map(|text| text.parse::<usize>().unwrap()));
+        let mut first: Vec<usize> = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        first.extend(arrived.iter().filter(|n| seen.insert(**n)));
+        proptest::prop_assert!(first.is_sorted(), "{first:?}");
+        let missing: Vec<usize> = (0..pushed).filter(|n| !seen.contains(n) && !lost.contains(n)).collect();
+        proptest::prop_assert_eq!(missing, Vec::<usize>::new());
+        world.commit();
+        proptest::prop_assert_eq!((world.queue.spool().waiting, world.queue.spool().bytes), (0, 0));
+    }
+}

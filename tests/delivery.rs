@@ -1,0 +1,522 @@
+//! Events through everything that comes between a camera and its subscribers: the broker killed, cut off, slow and away,
+//! the publishing process killed -9. The client, the spool's file and mosquitto are the real ones.
+//!
+//! `VIGIE_DELIVERY_EVENTS=10000 cargo test --release --test delivery -- --nocapture` is the full run; without the variable
+//! there are fewer events. Both print a table.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test that meets what it does not expect shall fail")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::process::Signal;
+use support::gate::Gate;
+use support::mosquitto::{Broker, Setup, Subscriber};
+use vigie::mqtt::client::{Client, Tuning};
+use vigie::mqtt::payload::rfc3339;
+use vigie::mqtt::{Message, Options, Publisher, SpoolKind, spool};
+
+const TOPIC: &str = "vigie/porch/front/events";
+/// Names the work of the publishing process, which is this program again.
+const WORK: &str = "VIGIE_DELIVERY_WORK";
+/// Objects that have events by turns.
+const OBJECTS: usize = 40;
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many events.
+fn events() -> usize {
+    let usual = if cfg!(target_arch = "aarch64") { 600 } else { 2000 };
+    std::env::var("VIGIE_DELIVERY_EVENTS").map_or(usual, |n| n.parse().unwrap())
+}
+
+/// Event `n` of a run: its object's name and its times follow from these alone.
+fn payload(run: usize, n: usize) -> String {
+    let captured =
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000) + Duration::from_millis(10) * n as u32;
+    let (object, captured) = (n % OBJECTS, rfc3339(captured));
+    let path: String = (0..33).fold(String::new(), |mut path, i| {
+        let _ = write!(path, "[0.{:03},0.{:03}],", (n + i) % 1000, (n * 7 + i) % 1000);
+        path
+    });
+    format!(
+        r#"{{"schema":1,"type":"update","id":"run{run}.front.{object}","device":"porch","camera":"front","seq":{n},"captured":"{captured}","clock_synced":true,"path":[{}]}}"#,
+        path.trim_end_matches(',')
+    )
+}
+
+/// What the publishing process is told.
+struct Work {
+    port: u16,
+    run: usize,
+    from: usize,
+    to: usize,
+    /// Events a second; 0: as fast as the disk takes them.
+    rate: u32,
+    spool: String,
+    /// The patience of a board in the field, instead of a test's.
+    patient: bool,
+}
+
+impl Work {
+    fn write(&self) -> String {
+        let Work { port, run, from, to, rate, spool, patient } = self;
+        format!("{port} {run} {from} {to} {rate} {spool} {patient}")
+    }
+
+    fn read(text: &str) -> Work {
+        let part: Vec<&str> = text.split(' ').collect();
+        Work {
+            port: part[0].parse().unwrap(),
+            run: part[1].parse().unwrap(),
+            from: part[2].parse().unwrap(),
+            to: part[3].parse().unwrap(),
+            rate: part[4].parse().unwrap(),
+            spool: part[5].to_owned(),
+            patient: part[6].parse().unwrap(),
+        }
+    }
+}
+
+/// The publishing process; does nothing unless a test below started it.
+#[test]
+fn publisher() {
+    let Ok(work) = std::env::var(WORK) else { return };
+    let work = Work::read(&work);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(publish(&work));
+}
+
+async fn publish(work: &Work) {
+    let options = Options {
+        host: "127.0.0.1".into(),
+        port: work.port,
+        tls: None,
+        username: None,
+        password: None,
+        client_id: "porch-1".into(),
+        keep_alive: Duration::from_secs(5),
+        prefix: "vigie".into(),
+        queue_messages: 1000,
+        queue_bytes: 8 << 20,
+        spool: Some(spool::Options {
+            path: (&work.spool).into(),
+            max_bytes: 64 << 20,
+            max_age: Duration::from_secs(24 * 3600),
+        }),
+    };
+    let quick = Tuning {
+        first_pause: Duration::from_millis(50),
+        longest_pause: Duration::from_millis(500),
+        ..Tuning::default()
+    };
+    let tuning = if work.patient { Tuning::default() } else { quick };
+    let client = Client::spawn_with(options, "vigie/porch/status".into(), tuning).unwrap();
+    let publisher = client.publisher();
+    let begin = Instant::now();
+    for n in work.from..work.to {
+        while if work.rate == 0 {
+            publisher.stats().spool.at_risk > 500
+        } else {
+            begin.elapsed() < Duration::from_secs(1) / work.rate * (n - work.from) as u32
+        } {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        publisher.publish(Message::event(TOPIC, payload(work.run, n)));
+        if n % 8 == 0 {
+            tell(&publisher, n + 1, "now");
+        }
+    }
+    let mut told = "now";
+    loop {
+        tell(&publisher, work.to, told);
+        let stats = publisher.stats();
+        match stats.queued {
+            0 if told == "done" => break,
+            0 => told = "done",
+            _ => told = "now",
+        }
+        // Who measures what the client costs must not measure this.
+        tokio::time::sleep(Duration::from_millis(if work.patient { 250 } else { 20 })).await;
+    }
+    assert!(client.close(Duration::from_secs(5)).await);
+}
+
+/// Tells the test how far it is: `tell WORD PUBLISHED AT_RISK WAITING KIND OVERFLOW`.
+fn tell(publisher: &Publisher, published: usize, word: &str) {
+    let spool = publisher.stats().spool;
+    let kind = match spool.kind {
+        SpoolKind::Memory => "memory",
+        SpoolKind::Disk => "disk",
+        SpoolKind::Failed => "failed",
+    };
+    let line =
+        format!("tell {word} {published} {} {} {kind} {}\n", spool.at_risk, spool.waiting, spool.overflow);
+    // Past the test harness, which would keep it back.
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes()).and_then(|()| out.flush()).unwrap();
+}
+
+/// What the publishing process told last.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    done: bool,
+    published: usize,
+    at_risk: usize,
+    waiting: usize,
+    kind: String,
+    overflow: usize,
+}
+
+struct Process {
+    child: Child,
+    lines: Receiver<Told>,
+    last: Told,
+    from: usize,
+}
+
+impl Process {
+    fn start(work: &Work) -> Process {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "publisher", "--nocapture", "--test-threads=1"])
+            .env(WORK, work.write())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                // The harness may have begun the line.
+                let Some((_, words)) = line.split_once("tell ") else { continue };
+                let part: Vec<&str> = words.split(' ').collect();
+                let number = |i: usize| part[i].parse().unwrap();
+                let told = Told {
+                    done: part[0] == "done",
+                    published: number(1),
+                    at_risk: number(2),
+                    waiting: number(3),
+                    kind: part[4].to_owned(),
+                    overflow: number(5),
+                };
+                if sender.send(told).is_err() {
+                    return;
+                }
+            }
+        });
+        Process { child, lines, last: Told { published: work.from, ..Told::default() }, from: work.from }
+    }
+
+    fn until(&mut self, what: &str, condition: impl Fn(&Told) -> bool) -> Told {
+        let begin = Instant::now();
+        loop {
+            self.last = self.lines.try_iter().last().unwrap_or(self.last.clone());
+            if condition(&self.last) {
+                return self.last.clone();
+            }
+            assert!(begin.elapsed() < PATIENCE, "not {what} in time: {:?}", self.last);
+            match self.lines.recv_timeout(Duration::from_secs(1)) {
+                Ok(told) => self.last = told,
+                Err(_) => assert!(
+                    self.child.try_wait().unwrap().is_none(),
+                    "the publisher ended, not {what}: {:?}",
+                    self.last
+                ),
+            }
+        }
+    }
+
+    fn status(&self, key: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(key));
+        line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+    }
+
+    /// What it told last.
+    fn now(&mut self) -> Told {
+        self.until("alive", |_| true)
+    }
+
+    /// The most memory that it ever held, in MiB.
+    fn peak_mib(&self) -> f64 {
+        self.status("VmHWM") as f64 / 1024.0
+    }
+
+    /// The processor's time that all of its threads have used.
+    fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().flatten();
+        let nanoseconds = tasks.filter_map(|task| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanoseconds.sum())
+    }
+
+    /// `kill -9`; what it had told by then.
+    fn kill(mut self) -> Told {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.lines.try_iter().last().unwrap_or(self.last.clone())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a run published, and how far the process knew it to be safe.
+struct Run {
+    from: usize,
+    told: Told,
+    peak_mib: f64,
+}
+
+impl Run {
+    /// These must arrive, whatever happened to the process.
+    fn durable(&self) -> std::ops::Range<usize> {
+        self.from..self.told.published - self.told.at_risk.min(self.told.published - self.from)
+    }
+}
+
+/// The world of the test: who is connected to whom, and what has arrived.
+struct World {
+    broker: Broker,
+    gate: Gate,
+    subscriber: Subscriber,
+    arrived: Vec<String>,
+    table: String,
+    begin: Instant,
+}
+
+impl World {
+    fn new() -> World {
+        let broker = Broker::with(&Setup { extra: "max_queued_messages 0\n", ..Setup::default() });
+        let (gate, subscriber) = (Gate::to(broker.port, true), broker.subscribe_at(TOPIC, 0));
+        let table = format!(
+            "{:<44} {:>6} {:>9} {:>8} {:>8} {:>7}\n",
+            "what happens", "at s", "published", "waiting", "at risk", "RSS MiB"
+        );
+        World { broker, gate, subscriber, arrived: Vec::new(), table, begin: Instant::now() }
+    }
+
+    fn row(&mut self, what: &str, process: &Process) {
+        let (at, told) = (self.begin.elapsed().as_secs_f32(), &process.last);
+        let rss = process.status("VmRSS") as f64 / 1024.0;
+        let (published, waiting, at_risk) = (told.published, told.waiting, told.at_risk);
+        writeln!(self.table, "{what:<44} {at:>6.1} {published:>9} {waiting:>8} {at_risk:>8} {rss:>7.1}")
+            .unwrap();
+    }
+
+    fn take(&mut self, quiet: Duration) {
+        while let Some(message) = self.subscriber.poll(quiet) {
+            self.arrived.push(message.payload);
+        }
+    }
+
+    /// Kills the broker in the middle of it, and starts it again after a while.
+    fn kill_broker(&mut self) {
+        self.broker.kill();
+        self.gate.shut();
+        self.gate.cut();
+        self.take(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_millis(500));
+        self.broker.run();
+        self.subscriber = self.broker.subscribe_at(TOPIC, 0);
+        self.gate.open();
+    }
+
+    fn slow_broker(&self, time: Duration) {
+        self.broker.signal(Signal::STOP);
+        std::thread::sleep(time);
+        self.broker.signal(Signal::CONT);
+    }
+}
+
+#[test]
+fn every_event_arrives_whatever_breaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spool.redb");
+    let total = events();
+    // All of it in 40 s, or, with fewer events, in half of that; the pauses are long enough to matter in it.
+    let (rate, pause) = if total >= 10_000 { (250, 3) } else { ((total / 20).max(1) as u32, 1) };
+    let pause = Duration::from_secs(pause);
+    let at = |percent: usize| total * percent / 100;
+    let mut world = World::new();
+    let mut runs = Vec::new();
+    let port = world.gate.port;
+    let start = |run: usize, from: usize| {
+        let spool = file.display().to_string();
+        Process::start(&Work { port, run, from, to: total, rate, spool, patient: false })
+    };
+    let end = |run: &mut Vec<Run>, process: Process| {
+        let (from, peak_mib) = (process.from, process.peak_mib());
+        run.push(Run { from, told: process.kill(), peak_mib });
+        // What was published after the last word is not known of; these numbers are left out.
+        run.last().unwrap().told.published + 100
+    };
+
+    let mut process = start(0, 0);
+    process.until("connected", |told| told.published > at(5));
+    world.row("the broker is killed and comes back", &process);
+    world.kill_broker();
+    process.until("at 12 %", |told| told.published > at(12));
+    world.row("the connection is cut, five times", &process);
+    for _ in 0..5 {
+        world.gate.cut();
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    process.until("at 20 %", |told| told.published > at(20));
+    world.row("the broker does not answer for a while", &process);
+    world.slow_broker(pause);
+    process.until("at 30 %", |told| told.published > at(30));
+    world.row("the broker is away", &process);
+    world.gate.shut();
+    world.gate.cut();
+    process.until("at 42 %", |told| told.published > at(42));
+    world.row("kill -9 of the publisher, broker still away", &process);
+    let next = end(&mut runs, process);
+
+    let mut process = start(1, next);
+    process.until("at 55 %", |told| told.published > at(55) && told.waiting > total / 20);
+    world.row("the broker is back", &process);
+    world.gate.open();
+    let before = process.last.waiting;
+    process.until("half-way through the backlog", |told| told.waiting < before / 2);
+    world.row("kill -9 of the publisher, in the middle of it", &process);
+    let next = end(&mut runs, process);
+
+    let mut process = start(2, next);
+    process.until("at 70 %", |told| told.published > at(70));
+    world.row("the broker is killed and comes back", &process);
+    world.kill_broker();
+    process.until("at 80 %", |told| told.published > at(80));
+    world.row("a cable is pulled: nobody hears of it", &process);
+    world.gate.freeze();
+    process.until("at 92 %", |told| told.published > at(92));
+    world.row("the broker does not answer for a while", &process);
+    world.slow_broker(pause);
+    process.until("done", |told| told.done);
+    world.row("all is acknowledged", &process);
+    let peak_mib = process.peak_mib();
+    runs.push(Run { from: process.from, told: process.last.clone(), peak_mib });
+    assert!(process.child.wait().unwrap().success(), "a clean end");
+    world.take(Duration::from_millis(500));
+
+    report(&world, &runs, total, std::fs::metadata(&file).unwrap().len());
+}
+
+/// Counts what arrived against what was published, prints it, and holds it against what is promised.
+fn report(world: &World, runs: &[Run], total: usize, file: u64) {
+    let mut first = BTreeSet::new();
+    let (mut duplicates, mut changed, mut gaps, mut disorder) = (0, 0, 0, 0);
+    let mut latest: BTreeMap<String, usize> = BTreeMap::new();
+    for text in &world.arrived {
+        let event: serde_json::Value = serde_json::from_str(text).unwrap();
+        if event["type"] == "gap" {
+            gaps += 1;
+            continue;
+        }
+        let (id, n) = (event["id"].as_str().unwrap(), event["seq"].as_u64().unwrap() as usize);
+        let run: usize = id.trim_start_matches("run").split('.').next().unwrap().parse().unwrap();
+        changed += usize::from(*text != payload(run, n));
+        if !first.insert((run, n)) {
+            duplicates += 1;
+            continue;
+        }
+        let before = latest.insert(id.to_owned(), n);
+        disorder += usize::from(before.is_some_and(|before| before > n));
+    }
+    let mut text = format!("\n{}\n", world.table);
+    let (mut lost, mut lost_at_risk, mut published) = (Vec::new(), 0, 0);
+    for (run, Run { from, told, peak_mib }) in runs.iter().enumerate() {
+        let durable = runs[run].durable();
+        lost.extend(durable.clone().filter(|&n| !first.contains(&(run, n))).map(|n| (run, n)));
+        lost_at_risk += (durable.end..told.published).filter(|&n| !first.contains(&(run, n))).count();
+        published += told.published - from;
+        writeln!(
+            text,
+            "run {run}: events {from} to {}, {} known to be safe at its end, peak RSS {peak_mib:.1} MiB",
+            told.published,
+            durable.len()
+        )
+        .unwrap();
+    }
+    writeln!(
+        text,
+        "\npublished {published} (of {total}, less what no process told of), arrived {} and {duplicates} of them again\n\
+         lost although safe {}, lost that were not safe at a kill -9 {lost_at_risk}, out of order {disorder}, \
+         changed {changed}, gaps {gaps}, the spool's file {} KiB, in {:.0} s\n",
+        first.len(),
+        lost.len(),
+        file / 1024,
+        world.begin.elapsed().as_secs_f32()
+    )
+    .unwrap();
+    eprintln!("{text}");
+    assert_eq!(lost, [], "each event that was safe arrives");
+    assert_eq!((changed, gaps, disorder), (0, 0, 0));
+    assert!(runs.iter().all(|run| run.told.kind == "disk" && run.told.overflow == 0));
+    // The test harness, tokio and rustls are some twenty of these.
+    assert!(runs.iter().all(|run| run.peak_mib < 64.0), "memory is bounded");
+    assert!(published > total * 8 / 10);
+}
+
+/// A broker that accepts every connection and hangs up, with thousands of events waiting; the patience is the daemon's.
+#[test]
+fn a_reconnect_storm_costs_next_to_nothing() {
+    let full = std::env::var_os("VIGIE_DELIVERY_EVENTS").is_some();
+    let (backlog, time) = if full { (10_000, 60) } else { (2000, 10) };
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    let gate = Gate::to(broker.port, false);
+    let spool = folder.path().join("spool.redb").display().to_string();
+    let work = Work { port: gate.port, run: 0, from: 0, to: backlog, rate: 0, spool, patient: true };
+    let mut process = Process::start(&work);
+    process.until("the backlog", |told| told.published == backlog && told.at_risk == 0);
+    let cost = |process: &mut Process, seconds: u64| {
+        let (cpu, begin, connections) = (process.cpu(), Instant::now(), gate.accepted());
+        while begin.elapsed() < Duration::from_secs(seconds) {
+            std::thread::sleep(Duration::from_millis(100));
+            process.now();
+        }
+        let percent = 100.0 * (process.cpu() - cpu).as_secs_f64() / begin.elapsed().as_secs_f64();
+        (percent, gate.accepted() - connections)
+    };
+    let (percent, attempts) = cost(&mut process, time);
+    let rss = process.peak_mib();
+    eprintln!(
+        "{backlog} events waiting on disk, a broker that hangs up on {attempts} connections in {time} s: \
+         {percent:.2} % of a core (the child's own polling included), peak RSS {rss:.1} MiB"
+    );
+    assert!(attempts > 0, "it tried");
+    if !cfg!(target_arch = "aarch64") {
+        assert!(percent < 1.0, "{percent} %");
+    }
+    let begin = Instant::now();
+    gate.open();
+    process.until("drained", |told| told.done);
+    eprintln!("drained {:.1} s after the broker was back", begin.elapsed().as_secs_f32());
+    assert!(process.child.wait().unwrap().success());
+}
+
+/// Where the spool is nothing but a path, nobody has made its folder, and events go out all the same.
+#[test]
+fn a_spool_that_cannot_be_used_is_no_reason_to_be_silent() {
+    let mut world = World::new();
+    let spool = Path::new("/nonexistent/spool.redb").display().to_string();
+    let work = Work { port: world.gate.port, run: 0, from: 0, to: 200, rate: 200, spool, patient: false };
+    let mut process = Process::start(&work);
+    let told = process.until("done", |told| told.done);
+    assert_eq!(told.kind, "failed");
+    world.take(Duration::from_millis(300));
+    assert_eq!(world.arrived, (0..200).map(|n| payload(0, n)).collect::<Vec<_>>());
+}
