@@ -15,6 +15,12 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub const QUEUE_MESSAGES: u64 = 1000;
 /// `mqtt.queue_bytes`
 pub const QUEUE_BYTES: u64 = 8 << 20;
+/// `homeassistant.discovery_prefix`, Home Assistant's own.
+pub const DISCOVERY_PREFIX: &str = "homeassistant";
+/// `homeassistant.birth_topic`, Home Assistant's own, whatever the discovery's prefix is.
+pub const BIRTH_TOPIC: &str = "homeassistant/status";
+/// `homeassistant.birth_payload`
+pub const BIRTH_PAYLOAD: &str = "online";
 /// `model.threads`: chosen from the cores.
 pub const THREADS: u64 = 0;
 /// `model.nms_iou`
