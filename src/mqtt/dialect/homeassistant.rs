@@ -1,7 +1,7 @@
 //! The dialect `homeassistant`: introduces the device and its cameras to Home Assistant, so that everything has an entity
 //! with a name, a meaning and an availability. The values are those of the native dialect; this one only says where they are.
 //!
-//! One retained message a device on `<discovery_prefix>/device/<id>/config` (device-based discovery, Home Assistant 2024.11
+//! One retained message a device on `<discovery_prefix>/device/…/config` (device-based discovery, Home Assistant 2024.11
 //! and later). The board is a device, and each camera is one too, reached via the board: an area, a dashboard's card or an
 //! automation is about what a camera sees, seldom about the board, and `Front` + `Person count` reads as people speak.
 //!
@@ -48,10 +48,16 @@ pub struct HomeAssistant {
     levels: LabelLevels,
 }
 
-/// A device's discovery message and the id in its topic.
+/// A device's discovery message and its topic.
 struct Introduction {
-    id: String,
+    topic: String,
     discovery: Discovery,
+}
+
+impl Introduction {
+    fn message(&self) -> Message {
+        Message::state(self.topic.as_str(), payload::to_json(&self.discovery))
+    }
 }
 
 impl HomeAssistant {
@@ -68,16 +74,12 @@ impl HomeAssistant {
 
     /// The board first, for the cameras refer to it.
     fn introductions(&self) -> impl Iterator<Item = Introduction> {
-        let board = Introduction { id: self.board_id(), discovery: board::discovery(self) };
+        let board = Introduction { topic: self.topic(""), discovery: board::discovery(self) };
         let cameras = self.site.cameras.iter().map(|camera| Introduction {
-            id: words::object_id(&self.site.prefix, &[&self.site.device, &camera.name]),
+            topic: self.topic(&format!("/{}", words::id(&camera.name))),
             discovery: camera::discovery(self, camera),
         });
         std::iter::once(board).chain(cameras)
-    }
-
-    fn board_id(&self) -> String {
-        words::object_id(&self.site.prefix, &[&self.site.device])
     }
 
     /// What identifies the board in Home Assistant's registry, and begins the unique ids of its entities: the topic under
@@ -95,19 +97,16 @@ impl HomeAssistant {
         self.topics.camera_checked(&camera.name)
     }
 
-    fn topic(&self, id: &str) -> String {
-        format!("{}/device/{id}/config", self.options.discovery_prefix)
-    }
-
-    fn message(&self, introduction: &Introduction) -> Message {
-        Message::state(self.topic(&introduction.id), payload::to_json(&introduction.discovery))
+    /// The board's own topic, or that of a camera, which lies below the board's id.
+    fn topic(&self, below: &str) -> String {
+        format!("{}/device/{}{below}/config", self.options.discovery_prefix, words::id(&self.board_base()))
     }
 }
 
 impl Dialect for HomeAssistant {
     fn introduce(&self, say: Say<'_>) {
         for introduction in self.introductions() {
-            say(self.message(&introduction));
+            say(introduction.message());
         }
     }
 
@@ -119,7 +118,7 @@ impl Dialect for HomeAssistant {
     }
 
     fn filters(&self) -> Vec<String> {
-        vec![self.options.birth_topic.clone(), self.topic("+")]
+        vec![self.options.birth_topic.clone(), self.topic(""), self.topic("/+")]
     }
 
     /// Home Assistant's birth: everything is introduced again. Or what an earlier configuration has left at the broker.

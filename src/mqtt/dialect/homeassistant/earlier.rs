@@ -29,16 +29,12 @@ struct Origin {
 impl HomeAssistant {
     /// Compares a retained discovery message with what there is, and says what is no more.
     pub(super) fn compare(&self, heard: &Heard<'_>, say: Say<'_>) {
-        let start = self.topic("");
-        let (start, end) = start.split_at(start.len() - "/config".len());
-        let id = heard.topic.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
-        let board = self.board_id();
-        let Some(id) = id.filter(|id| *id == board || id.starts_with(&format!("{board}-"))) else { return };
         let Ok(earlier) = serde_json::from_slice::<Earlier>(heard.payload) else { return };
         if earlier.origin.name != ORIGIN {
             return;
         }
-        let Some(mut now) = self.introductions().find(|introduction| introduction.id == id) else {
+        let Some(mut now) = self.introductions().find(|introduction| introduction.topic == heard.topic)
+        else {
             return say(Message::retired(heard.topic));
         };
         let is_there = |id: &String| now.discovery.components.iter().any(|(known, _)| known == id);
@@ -53,7 +49,7 @@ impl HomeAssistant {
         }
         if !gone.is_empty() {
             now.discovery.components.splice(0..0, gone);
-            say(self.message(&now));
+            say(now.message());
         }
     }
 }

@@ -79,8 +79,8 @@ fn the_board_and_each_camera_are_devices() {
         topics,
         [
             "homeassistant/device/vigie-porch/config",
-            "homeassistant/device/vigie-porch-front__door/config",
-            "homeassistant/device/vigie-porch-back/config",
+            "homeassistant/device/vigie-porch/front__door/config",
+            "homeassistant/device/vigie-porch/back/config",
         ]
     );
     let devices: Vec<_> =
@@ -183,7 +183,12 @@ fn all_is_said_again_when_home_assistant_is_born() {
     assert_eq!(heard("homeassistant/status", "online", false), introduction(&of));
     assert_eq!(heard("homeassistant/status", "online", true), introduction(&of));
     assert!(heard("homeassistant/status", "offline", false).is_empty());
-    assert_eq!(of.filters(), ["homeassistant/status", "homeassistant/device/+/config"]);
+    let filters = [
+        "homeassistant/status",
+        "homeassistant/device/vigie-porch/config",
+        "homeassistant/device/vigie-porch/+/config",
+    ];
+    assert_eq!(of.filters(), filters);
 }
 
 /// What a dialect says when it hears, retained, all that another one has said.
@@ -207,9 +212,9 @@ fn what_is_no_more_is_removed_once() {
     let now = speaks(fewer, options());
     let answers = after(&before, &now);
     let [(front, changed), (back, gone)] = &answers[..] else { panic!("{answers:?}") };
-    assert_eq!(back, "homeassistant/device/vigie-porch-back/config");
+    assert_eq!(back, "homeassistant/device/vigie-porch/back/config");
     assert_eq!(*gone, Value::Null, "a camera goes as a whole");
-    assert_eq!(front, "homeassistant/device/vigie-porch-front__door/config");
+    assert_eq!(front, "homeassistant/device/vigie-porch/front__door/config");
     let removed = json!({"platform": "binary_sensor"});
     assert_eq!(changed["components"]["zone/street/person/occupancy"], removed);
     assert!(changed["components"]["zone/steps/person/occupancy"]["state_topic"].is_string());
@@ -231,15 +236,11 @@ fn what_is_no_more_is_removed_once() {
 #[test]
 fn other_peoples_devices_are_left_alone() {
     let now = speaks(site(), options());
-    let mine = introduction(&speaks(Site { device: "porch-2".into(), ..site() }, options()));
     let stranger = json!({"origin": {"name": "Zigbee"}, "components": {"a": {"platform": "sensor", "b": 1}}});
     let heard = |topic: &str, payload: &[u8], retained| {
         said(|say| now.heard(&Heard { topic, payload, retained }, say))
     };
-    for (topic, payload) in &mine {
-        assert!(heard(topic, payload.to_string().as_bytes(), true).is_empty(), "another board's {topic}");
-    }
-    let gone = "homeassistant/device/vigie-porch-side/config";
+    let gone = "homeassistant/device/vigie-porch/side/config";
     assert!(heard(gone, stranger.to_string().as_bytes(), true).is_empty());
     for noise in ["", "null", "[]", "{", "{\"origin\":{\"name\":\"Vigie\"},\"components\":[]}"] {
         assert!(heard(gone, noise.as_bytes(), true).is_empty(), "{noise}");

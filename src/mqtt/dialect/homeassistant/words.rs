@@ -18,22 +18,18 @@ pub fn title(name: &str) -> String {
     }
 }
 
-/// The id of a device in its discovery topic, where letters, digits, `_` and `-` alone are allowed: the levels of its
-/// topics joined by `-`. `_` begins an escape, so that no two devices share an id whose topics differ.
-pub fn object_id(prefix: &str, levels: &[&str]) -> String {
+/// A path of topic levels as an id in a discovery topic, where letters, digits, `_` and `-` alone are allowed: levels are
+/// joined by `-`. `_` begins an escape, so that no two paths share an id.
+pub fn id(path: &str) -> String {
     let mut id = String::new();
-    for level in prefix.split('/').chain(levels.iter().copied()) {
-        if !id.is_empty() {
-            id.push('-');
-        }
-        for byte in level.bytes() {
-            match byte {
-                b'_' => id.push_str("__"),
-                b'-' => id.push_str("_-"),
-                _ if byte.is_ascii_alphanumeric() => id.push(char::from(byte)),
-                // Writing to a string can't fail.
-                _ => drop(write!(id, "_{byte:02x}")),
-            }
+    for byte in path.bytes() {
+        match byte {
+            b'/' => id.push('-'),
+            b'_' => id.push_str("__"),
+            b'-' => id.push_str("_-"),
+            _ if byte.is_ascii_alphanumeric() => id.push(char::from(byte)),
+            // Writing to a string can't fail.
+            _ => drop(write!(id, "_{byte:02x}")),
         }
     }
     id
@@ -55,20 +51,14 @@ mod tests {
 
     #[test]
     fn ids_have_allowed_characters_and_are_not_shared() {
-        assert_eq!(object_id("vigie", &["porch", "front"]), "vigie-porch-front");
-        assert_eq!(object_id("home/vigie", &["a_b-c"]), "home-vigie-a__b_-c");
-        assert_eq!(object_id("é", &[]), "_c3_a9");
+        assert_eq!(id("vigie/porch"), "vigie-porch");
+        assert_eq!(id("home/vigie/a_b-c"), "home-vigie-a__b_-c");
+        assert_eq!(id("é"), "_c3_a9");
     }
 
     proptest::proptest! {
         #[test]
-        fn whose_levels_differ_has_another_id(
-            one in proptest::collection::vec("[ab_é-]{1,3}", 1..4),
-            other in proptest::collection::vec("[ab_é-]{1,3}", 1..4),
-        ) {
-            let id = |levels: &[String]| {
-                object_id(&levels[0], &levels[1..].iter().map(String::as_str).collect::<Vec<_>>())
-            };
+        fn another_path_has_another_id(one in "[ab_é/-]{1,6}", other in "[ab_é/-]{1,6}") {
             proptest::prop_assert_eq!(one == other, id(&one) == id(&other));
             let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             proptest::prop_assert!(id(&one).chars().all(allowed));
