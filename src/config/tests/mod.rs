@@ -84,7 +84,7 @@ fn the_shortest_configuration_has_the_defaults() {
     let place = Place::new();
     let config = place.config(CAMERA);
     assert_eq!(config.device, "porch");
-    assert_eq!(config.mqtt, None);
+    assert_eq!((config.mqtt, config.homeassistant), (None, None));
     let model = detector::Options::new(place.path().join(MODEL_FILE));
     assert_eq!(config.model, model, "the daemon detects what `vigie detect` does");
     assert_eq!(config.stats_interval, defaults::STATS_INTERVAL);
@@ -112,6 +112,7 @@ const EVERYTHING: &str = r#"
     name = "gate"
     [mqtt]
     url = "mqtts://broker.lan:8884"
+    dialects = ["homeassistant"]
     username = "vigie"
     password_file = "@/password"
     prefix = "home/vigie"
@@ -122,6 +123,11 @@ const EVERYTHING: &str = r#"
     keep_alive = "1m 30s"
     queue_messages = 0x10
     queue_bytes = "65 KiB"
+    [homeassistant]
+    discovery_prefix = "ha/discovery"
+    birth_topic = "ha/status"
+    birth_payload = "here"
+    labels = ["car"]
     [model]
     path = "@/clip.avi"
     threads = 2
@@ -205,6 +211,9 @@ fn every_key_arrives_where_it_belongs() {
         (mqtt.keep_alive, mqtt.queue_messages, mqtt.queue_bytes),
         (Duration::from_secs(90), 16, 65 << 10)
     );
+    let told = config.homeassistant.as_ref().expect("a dialect");
+    assert_eq!((told.discovery_prefix.as_str(), told.birth_topic.as_str()), ("ha/discovery", "ha/status"));
+    assert_eq!((told.birth_payload.as_str(), &told.labels), ("here", &Some(vec!["car".to_owned()])));
     assert_eq!(config.model.contract.names, Some(vec!["person".to_owned(), "car".to_owned()]));
     assert_eq!(config.model.contract.imgsz, Some([256, 320]));
     assert_eq!(config.model.cores, [0, 3]);

@@ -21,6 +21,30 @@ const WRONG: &[(&str, &str)] = &[
         "[mqtt]\nurl = \"mqtt://h\"\nprefix = \"home/LONG\"",
         "bad-value mqtt.prefix: \"LONG\" can't be a level of an mqtt topic: it is longer than 128 bytes",
     ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\ndialects = [\"homeasistant\"]",
+        "bad-value mqtt.dialects[0]: \"homeasistant\" is none of the choices; did you mean \"homeassistant\"?",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\ndialects = [\"native\", \"hass\"]",
+        "bad-value mqtt.dialects[1]: \"hass\" is none of the choices; did you mean \"homeassistant\"?",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\ndialects = [\"native\", \"native\"]",
+        "conflict mqtt.dialects[1]: is named twice",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\n[homeassistant]",
+        "conflict homeassistant: nobody reads this table: Home Assistant is not among the dialects",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\ndialects = [\"homeassistant\"]\n[homeassistant]\nlabels = []",
+        "bad-value homeassistant.labels: is empty, so no label would get an entity",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\ndialects = [\"homeassistant\"]\n[homeassistant]\nbirth_topic = \"a/+\"",
+        "bad-value homeassistant.birth_topic: \"a/+\" has '+' in it",
+    ),
     ("[mqtt]\nurl = \"mqtt://h\"\nclient_id = \"\"", "bad-value mqtt.client_id: is empty"),
     (
         "[mqtt]\nurl = \"mqtt://h\"\nkeep_alive = 30",

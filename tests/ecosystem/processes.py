@@ -1,9 +1,11 @@
 """The broker and the daemon as processes of the test's own."""
 
 import os
+import queue
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -31,8 +33,10 @@ class Broker:
         config = Path(folder) / "mosquitto.conf"
         config.write_text("\n".join(lines) + "\n")
         known = [path for path in ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto") if os.path.exists(path)]
-        self.log = open(Path(folder) / "mosquitto.log", "wb")
-        self.child = subprocess.Popen([*(known or ["mosquitto"]), "-c", config], stdout=self.log, stderr=self.log)
+        self.log = Path(folder) / "mosquitto.log"
+        with open(self.log, "wb") as log:
+            command = [*(known or ["mosquitto"])[:1], "-v", "-c", config]
+            self.child = subprocess.Popen(command, stdout=log, stderr=log)
         start = time.monotonic()
         while True:
             try:
@@ -41,6 +45,13 @@ class Broker:
             except OSError:
                 assert time.monotonic() - start < PATIENCE, "mosquitto does not start"
                 time.sleep(0.05)
+
+    def has_subscriber(self, topic):
+        """Waits until somebody has subscribed to a topic."""
+        start = time.monotonic()
+        while f"\t{topic} (QoS" not in self.log.read_text():
+            assert time.monotonic() - start < PATIENCE, f"nobody subscribes to {topic}"
+            time.sleep(0.05)
 
     def clear(self, topic):
         """Makes it forget a retained message."""
@@ -69,10 +80,13 @@ class Daemon:
         file.write_text(config)
         self.log = folder / "vigie.log"
         environment = {"VIGIE_MODEL_DIR": str(SOURCES / "models"), **os.environ}
-        with open(self.log, "ab") as log:
+        with open(self.log, "wb") as log:
             self.child = subprocess.Popen(
                 [os.environ["VIGIE"], "run", "--config", file], env=environment, stdout=log, stderr=log
             )
+        while "watching" not in self.log.read_text():
+            assert self.child.poll() is None, self.log.read_text()
+            time.sleep(0.05)
 
     def kill(self):
         """`kill -9`."""
@@ -83,3 +97,41 @@ class Daemon:
         """A clean stop."""
         self.child.send_signal(signal.SIGTERM)
         assert self.child.wait(PATIENCE) == 0, self.log.read_text()
+
+
+class Lines:
+    """The lines that a stream gives, as they come."""
+
+    def __init__(self, stream):
+        self.heard, self.waiting = [], queue.Queue()
+        threading.Thread(target=self.read, args=(stream,), daemon=True).start()
+
+    def read(self, stream):
+        """On a thread of its own."""
+        for line in stream:
+            self.heard.append(line.rstrip("\n"))
+            self.waiting.put(self.heard[-1])
+
+    def until(self, pattern):
+        """The next line that fits."""
+        start = time.monotonic()
+        while (left := start + PATIENCE - time.monotonic()) > 0:
+            try:
+                line = self.waiting.get(timeout=left)
+            except queue.Empty:
+                break
+            if pattern.search(line):
+                return line
+        raise AssertionError(f"no line like {pattern.pattern}; there came: {self.heard}")
+
+
+def one_camera(port, pictures):
+    """The configuration of a board with one camera that shows the pictures of a folder."""
+    return f"""
+device.name = 'porch'
+mqtt.url = 'mqtt://127.0.0.1:{port}'
+detect = {{ max_fps = 30, hold = '1s', thresholds = {{ '*' = 0.35 }} }}
+[[camera]]
+name = 'front'
+source = {{ pictures = '{pictures}', fps = 5 }}
+"""
