@@ -56,8 +56,10 @@ class Home:
         )
 
     async def stop(self):
-        """Stops it, with all that it has to write."""
+        """Stops it, with all that it has to write, and hangs up, as the end of its process would."""
+        client = self.hass.data["mqtt"].client
         await self.hass.async_stop(force=True)
+        await client.async_disconnect(disconnect_paho_client=True)
         self.hass = None
 
     def entities(self):

@@ -24,7 +24,10 @@ pub fn discovery(ours: &HomeAssistant, camera: &SiteCamera) -> Discovery {
     for class_id in ours.classes(camera) {
         let class =
             Class { level: ours.levels.of(class_id), label: &ours.site.labels[usize::from(class_id)] };
-        counts(&mut device, "", "", &class, &topics.label(class.level));
+        let everywhere = topics.label(class.level);
+        counts(&mut device, "", "", &class, &everywhere);
+        let active = Component::measurement(everywhere.active()).icon("mdi:run").on_demand();
+        device.add(format!("{}/active", class.level), active.named(&format!("{} active count", class.label)));
         for zone in camera.zones.iter().filter(|zone| zone.counts(class_id)) {
             let labelled = topics.zone_label(&zone.name, class.level);
             counts(&mut device, &format!("zone/{}/", zone.name), &zone.name, &class, &labelled);
@@ -63,8 +66,6 @@ fn counts(device: &mut Discovery, path: &str, place: &str, class: &Class<'_>, to
     device.add(format!("{path}{level}/occupancy"), occupancy.named(&format!("{place} {label} occupancy")));
     let count = Component::measurement(topics.count()).icon("mdi:counter");
     device.add(format!("{path}{level}/count"), count.named(&format!("{place} {label} count")));
-    let active = Component::measurement(topics.active()).icon("mdi:run").on_demand();
-    device.add(format!("{path}{level}/active"), active.named(&format!("{place} {label} active count")));
 }
 
 /// How many of a class have crossed a line, either way.
