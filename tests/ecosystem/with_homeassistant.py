@@ -20,6 +20,8 @@ BOARD, FRONT, YARD = "vigie/porch", "vigie/porch/front", "vigie/porch/back_yard"
 NOT_OURS = (
     "aiohttp_fast_zlib: zlib_ng and isal are not available",
     "homeassistant.components.mqtt.client: Error returned from MQTT server: The connection was lost.",
+    # Of its own code, when what the broker has kept comes before its integration is through with its start.
+    "homeassistant.helpers.frame: Detected code that calls async_forward_entry_setups for integration mqtt",
 )
 
 NAMES = {
