@@ -213,7 +213,6 @@ fn site(config: &Config, detector: &Detector, started: Moment) -> Site {
             .collect(),
         trust: Trust::default(),
         commands: false,
-        snapshots: false,
     }
 }
 

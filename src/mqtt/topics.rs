@@ -158,11 +158,6 @@ impl CameraTopics {
         format!("{}/detect/state", self.base)
     }
 
-    /// `…/snapshot/LABEL`: JPEG, the best view of an object. `level` is one of [`LabelLevels`].
-    pub fn snapshot(&self, level: &str) -> String {
-        format!("{}/snapshot/{level}", self.base)
-    }
-
     /// `…/LABEL/…`: what is so of that label in all of the picture. `level` is one of [`LabelLevels`].
     pub fn label(&self, level: &str) -> LabelTopics {
         LabelTopics { base: format!("{}/{level}", self.base) }

@@ -88,6 +88,11 @@ class Home:
         enabled = [name for name, entity in self.entities().items() if not entity.disabled]
         return {name: self.value(name) for name in enabled}
 
+    async def picture(self, unique_id):
+        """The bytes of an image entity."""
+        entity = self.hass.data["image"].get_entity(self.entities()[unique_id].entity_id)
+        return await entity.async_image()
+
     async def until(self, what, holds):
         """Waits until something holds."""
         start = time.monotonic()

@@ -33,6 +33,7 @@ NAMES = {
     f"{FRONT}/zone/garden_path/person/count": "Front Garden path person count",
     f"{FRONT}/line/gate/person/in": "Front Gate person in",
     f"{FRONT}/line/gate/person/out": "Front Gate person out",
+    f"{FRONT}/snapshot/person": "Front Person snapshot",
     f"{FRONT}/events": "Front Last event",
     f"{FRONT}/status": "Front Connectivity",
     f"{FRONT}/stats/process_fps": "Front Processing rate",
@@ -66,6 +67,7 @@ def config(port, front, yard, parts=PARTS):
 device.name = 'porch'
 mqtt = {{ url = 'mqtt://127.0.0.1:{port}', dialects = ['native', 'homeassistant'] }}
 stats.interval = '1s'
+snapshot = {{}}
 track.min_hits = 1
 detect = {{ max_fps = 30, hold = '1s', thresholds = {{ '*' = 0.35 }} }}
 [[camera]]
@@ -74,6 +76,7 @@ source = {{ pictures = '{front}', fps = 4 }}
 {parts}
 [[camera]]
 name = 'back_yard'
+snapshots = false
 source = {{ pictures = '{yard}', fps = 2 }}
 """
 
@@ -129,9 +132,12 @@ async def follows(home, broker):
     await home.until("an event", lambda: is_known(home.value(f"{FRONT}/events")))
     event = home.state(f"{FRONT}/events").attributes
     assert event["event_type"] in ("new", "update", "end") and event["label"] and event["id"], event
+    await home.until("a picture", lambda: is_known(home.value(f"{FRONT}/snapshot/person")))
+    picture = await home.picture(f"{FRONT}/snapshot/person")
+    assert picture[:2] == b"\xff\xd8" and len(picture) > 1000, picture[:20]
     ways = lambda: [home.value(f"{FRONT}/line/gate/person/{way}") for way in ("in", "out")]
     await home.until("a crossing", lambda: any(map(is_known, ways())))
-    say("counts, occupancies, figures, events and crossings follow")
+    say("counts, occupancies, figures, events, pictures and crossings follow")
 
 
 def away(home, base):

@@ -225,7 +225,6 @@ impl<'a> Telling<'a> {
             cameras: vec![about.clone()],
             trust: Trust::default(),
             commands: false,
-            snapshots: false,
         };
         let native = Native::new(Arc::new(site)).map_err(Failure::usage)?;
         let voice = native.voice(&VoiceOptions {

@@ -40,8 +40,6 @@ pub struct Site {
     pub trust: Trust,
     /// Whether commands are heard.
     pub commands: bool,
-    /// Whether the best view of an object is published for each label.
-    pub snapshots: bool,
 }
 
 /// What subscribers may know of a camera.

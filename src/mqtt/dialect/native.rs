@@ -200,7 +200,6 @@ mod tests {
             cameras: vec![front_camera(), SiteCamera { name: "back".into(), ..SiteCamera::default() }],
             trust: Trust::default(),
             commands: false,
-            snapshots: false,
         })
     }
 

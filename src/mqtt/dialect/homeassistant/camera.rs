@@ -35,7 +35,7 @@ pub fn discovery(ours: &HomeAssistant, camera: &SiteCamera) -> Discovery {
         for line in camera.lines.iter().filter(|line| line.counts(class_id)) {
             crossings(&mut device, &line.name, &class, &topics);
         }
-        if ours.site.snapshots {
+        if camera.snapshots {
             let image = Component::image(topics.snapshot(class.level));
             device
                 .add(format!("snapshot/{}", class.level), image.named(&format!("{} snapshot", class.label)));
