@@ -124,7 +124,7 @@ async def follows(home, broker):
     await home.until("a person", lambda: home.value(f"{FRONT}/person/occupancy") == "on")
     await home.until("cars", lambda: float(home.value(f"{YARD}/car/count") or 0) > 0)
     await home.until("online", lambda: home.value(f"{FRONT}/status") == home.value(f"{BOARD}/status") == "on")
-    retained = broker.retained("vigie/#")
+    retained = broker.retained("vigie/+/+/+/count")
     yard = [name for name in NAMES if name.startswith(YARD) and name.endswith("/count")]
     assert {name: home.value(name) for name in yard} == {name: retained[name] for name in yard}
     assert float(home.value(f"{FRONT}/stats/process_fps")) > 0
