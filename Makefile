@@ -2,7 +2,7 @@
 # What is missing on Debian or Raspberry Pi OS is installed with apt first (through sudo unless you are root), and said.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build install uninstall deb test lint cross-test cross-podman vm-test training-test ci
+.PHONY: help demo build install uninstall deb test ecosystem-test lint cross-test cross-podman vm-test training-test ci
 
 # Where `make install` puts things; packagers set DESTDIR too.
 PREFIX ?= /usr/local
@@ -37,6 +37,10 @@ deb: ## Debian packages for amd64 and arm64 (ARCH=arm64: only that), in target/d
 test: ## all tests on this machine, real mosquitto included
 	@scripts/packages.sh build test
 	cargo test --release --locked $(CHECKED)
+
+ecosystem-test: ## Home Assistant, Node-RED and a Python subscriber beside the daemon, each for real (some 700 MB, once)
+	@scripts/packages.sh build test
+	@tests/ecosystem/run.sh
 
 lint: ## formatting, clippy, licences and advisories of the dependencies
 	@scripts/lint.sh

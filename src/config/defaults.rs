@@ -19,6 +19,14 @@ pub const QUEUE_BYTES: u64 = 8 << 20;
 pub const SPOOL_BYTES: u64 = 64 << 20;
 /// `mqtt.spool.max_age`
 pub const SPOOL_AGE: Duration = Duration::from_secs(24 * 3600);
+/// `homeassistant.discovery_prefix`, Home Assistant's own.
+pub const DISCOVERY_PREFIX: &str = "homeassistant";
+/// `homeassistant.birth_topic`, Home Assistant's own, whatever the discovery's prefix is.
+pub const BIRTH_TOPIC: &str = "homeassistant/status";
+/// `homeassistant.birth_payload`
+pub const BIRTH_PAYLOAD: &str = "online";
+/// `frigate.prefix`, Frigate's own.
+pub const FRIGATE_PREFIX: &str = "frigate";
 /// `model.threads`: chosen from the cores.
 pub const THREADS: u64 = 0;
 /// `model.nms_iou`

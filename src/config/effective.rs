@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::read::{
     Bytes, Coordinate, Count, FilePath, Fraction, Located, Map, OneOf, Pair, Rate, RateOrNever, Ratio, Text,
 };
+use super::read::{DialectName, Time, TopicPart, TopicPrefix, Unit, UsbId, raw};
 use super::read::{HeightWidth, WidthHeight};
-use super::read::{Time, TopicPart, TopicPrefix, Unit, UsbId, raw};
 use super::{Camera, Config, Filters, Snapshot};
 use crate::capture::{DeviceMatcher, SourceSpec};
 use crate::detector::Thresholds;
 use crate::geometry::Polygon;
-use crate::mqtt::{Options, Secret};
+use crate::mqtt::{Options, Secret, homeassistant};
 use crate::scene::objects::Filter;
 
 /// A key that is there.
@@ -47,7 +47,12 @@ pub(super) fn file(config: &Config) -> raw::File {
     let modules = Map(modules.collect());
     raw::File {
         device: key(raw::Device { name: key(TopicPart(config.device.clone())) }),
-        mqtt: config.mqtt.as_ref().and_then(|options| key(mqtt(options))),
+        mqtt: config.mqtt.as_ref().and_then(|options| key(mqtt(options, dialects(config)))),
+        frigate: config
+            .frigate
+            .as_ref()
+            .and_then(|prefix| key(raw::Frigate { prefix: key(TopicPrefix(prefix.clone())) })),
+        homeassistant: config.homeassistant.as_ref().and_then(|options| key(told(options))),
         model: key(raw::Model {
             path: path(&model.path),
             threads: key(Count(model.threads as u64)),
@@ -78,7 +83,23 @@ pub(super) fn file(config: &Config) -> raw::File {
     }
 }
 
-fn mqtt(options: &Options) -> raw::Mqtt {
+/// The dialects that a configuration speaks.
+fn dialects(config: &Config) -> impl Iterator<Item = DialectName> {
+    let homeassistant = config.homeassistant.is_some().then_some(DialectName::HomeAssistant);
+    let frigate = config.frigate.is_some().then_some(DialectName::Frigate);
+    std::iter::once(DialectName::Native).chain(homeassistant).chain(frigate)
+}
+
+fn told(options: &homeassistant::Options) -> raw::HomeAssistant {
+    raw::HomeAssistant {
+        discovery_prefix: key(TopicPrefix(options.discovery_prefix.clone())),
+        birth_topic: key(TopicPrefix(options.birth_topic.clone())),
+        birth_payload: text(&options.birth_payload),
+        labels: labels(&options.labels),
+    }
+}
+
+fn mqtt(options: &Options, dialects: impl Iterator<Item = DialectName>) -> raw::Mqtt {
     let scheme = if options.tls.is_some() { "mqtts" } else { "mqtt" };
     let (host, port) = (&options.host, options.port);
     let url = match host.parse::<Ipv6Addr>() {
@@ -112,6 +133,7 @@ fn mqtt(options: &Options) -> raw::Mqtt {
                 max_age: time(spool.max_age),
             })
         }),
+        dialects: list(dialects.map(OneOf)),
     }
 }
 

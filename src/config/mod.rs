@@ -19,6 +19,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::geometry::Polygon;
+use crate::mqtt::homeassistant;
 use crate::scene::objects::Filter;
 use crate::{capture, detector, mqtt, tracker};
 
@@ -40,6 +41,10 @@ pub struct Config {
     pub device: String,
     /// The broker; `None`: JSON lines on standard output.
     pub mqtt: Option<mqtt::Options>,
+    /// What Home Assistant is told; `None`: nothing.
+    pub homeassistant: Option<homeassistant::Options>,
+    /// The prefix of Frigate's topics, if they are spoken.
+    pub frigate: Option<String>,
     /// The model.
     pub model: detector::Options,
     /// How objects are followed.
@@ -233,6 +238,8 @@ impl Config {
         let parts = [
             ("[device]", self.device != other.device),
             ("[mqtt]", self.mqtt != other.mqtt),
+            ("[homeassistant]", self.homeassistant != other.homeassistant),
+            ("[frigate]", self.frigate != other.frigate),
             ("[model]", self.model != other.model),
             ("[track]", self.tracking != other.tracking || self.update_every != other.update_every),
             ("[snapshot]", self.snapshot != other.snapshot),

@@ -51,6 +51,12 @@ pub enum Error {
         /// Which label, and what was perhaps meant.
         source: UnknownLabel,
     },
+    /// A label that shall get entities is one that the model does not have.
+    #[error("homeassistant.labels: {source}")]
+    EntityLabel {
+        /// Which label, and what was perhaps meant.
+        source: UnknownLabel,
+    },
     /// The model has a class with the name of a topic level that is Vigie's own.
     #[error(
         "model {} has a class '{label}', but '{label}' under a camera's topics is Vigie's own; give the classes other \
@@ -80,7 +86,10 @@ impl Error {
     pub fn is_for_the_user(&self) -> bool {
         match self {
             Error::Model(error) => !matches!(error.kind(), ErrorKind::Run | ErrorKind::Input),
-            Error::Label { .. } | Error::ReservedLabel { .. } | Error::Mqtt(_) => true,
+            Error::Label { .. }
+            | Error::EntityLabel { .. }
+            | Error::ReservedLabel { .. }
+            | Error::Mqtt(_) => true,
             Error::Start(_) | Error::Inference(_) => false,
         }
     }
@@ -88,7 +97,7 @@ impl Error {
     /// The labels that there are, where one was asked for that there isn't; otherwise none.
     pub fn known_labels(&self) -> &[String] {
         match self {
-            Error::Label { source, .. } => &source.known,
+            Error::Label { source, .. } | Error::EntityLabel { source } => &source.known,
             _ => &[],
         }
     }

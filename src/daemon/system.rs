@@ -18,7 +18,7 @@ use crate::clock::{Clock, Moment, Trust};
 use crate::config::{self, Config, defaults};
 use crate::detector::{self, Detector};
 use crate::mqtt::dialect::VoiceOptions;
-use crate::mqtt::{Dialect, Herald, Native, Publisher, Site, Topics, topics};
+use crate::mqtt::{Dialect, Frigate, Herald, HomeAssistant, Native, Publisher, Site, Topics, topics};
 
 /// How long the look in progress may take at a stop, until it is left to itself.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
@@ -69,7 +69,7 @@ impl System {
         info!("model {}: {}", config.model.path.display(), describe(&detector));
         let site = Arc::new(site(&config, &detector, clock.now()));
         let timesync = timesync::Watch::start(site.trust.clone());
-        let dialects: Vec<Box<dyn Dialect>> = vec![Box::new(Native::new(Arc::clone(&site))?)];
+        let dialects = dialects(&config, &site)?;
         let broker = Broker::open(config.mqtt.clone(), Topics::new(&site.prefix, &site.device)?.status())?;
         let publisher = broker.publisher();
         for dialect in &dialects {
@@ -176,6 +176,9 @@ pub fn load_model(config: &Config) -> Result<Detector, Error> {
     if let Some(label) = detector.contract().names.iter().find(|label| topics::is_reserved(label)) {
         return Err(Error::ReservedLabel { model: config.model.path.clone(), label: label.clone() });
     }
+    let entities = config.homeassistant.iter().flat_map(|options| &options.labels).flatten();
+    detector::known_labels(entities, &detector.contract().names)
+        .map_err(|source| Error::EntityLabel { source })?;
     for camera in &config.cameras {
         let resolved = camera.thresholds.resolve(&detector.contract().names);
         resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
@@ -183,6 +186,18 @@ pub fn load_model(config: &Config) -> Result<Detector, Error> {
             .map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
     }
     Ok(detector)
+}
+
+/// The ways in which everything is said.
+fn dialects(config: &Config, site: &Arc<Site>) -> Result<Vec<Box<dyn Dialect>>, Error> {
+    let mut dialects: Vec<Box<dyn Dialect>> = vec![Box::new(Native::new(Arc::clone(site))?)];
+    if let Some(options) = &config.homeassistant {
+        dialects.push(Box::new(HomeAssistant::new(Arc::clone(site), options.clone())?));
+    }
+    if let Some(prefix) = &config.frigate {
+        dialects.push(Box::new(Frigate::new(Arc::clone(site), prefix)?));
+    }
+    Ok(dialects)
 }
 
 fn site(config: &Config, detector: &Detector, started: Moment) -> Site {
@@ -200,6 +215,7 @@ fn site(config: &Config, detector: &Detector, started: Moment) -> Site {
             .map(|camera| site_camera(config, camera, &detector.contract().names))
             .collect(),
         trust: Trust::default(),
+        commands: false,
     }
 }
 

@@ -27,7 +27,8 @@ pub mod trouble;
 use std::time::Duration;
 
 pub use client::Client;
-pub use dialect::{Dialect, Native, Site, SiteCamera, SitePart};
+pub use dialect::homeassistant;
+pub use dialect::{Dialect, Frigate, HomeAssistant, Native, Site, SiteCamera, SitePart};
 pub use error::Error;
 pub use herald::Herald;
 pub use message::{Class, Message, Qos};

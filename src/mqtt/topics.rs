@@ -148,6 +148,16 @@ impl CameraTopics {
         format!("{}/events", self.base)
     }
 
+    /// `…/detect/set`: `ON` or `OFF` asks for looking or not.
+    pub fn detect_set(&self) -> String {
+        format!("{}/detect/set", self.base)
+    }
+
+    /// `…/detect/state`: whether frames are looked at, `ON` or `OFF`, retained.
+    pub fn detect_state(&self) -> String {
+        format!("{}/detect/state", self.base)
+    }
+
     /// `…/LABEL/…`: what is so of that label in all of the picture. `level` is one of [`LabelLevels`].
     pub fn label(&self, level: &str) -> LabelTopics {
         LabelTopics { base: format!("{}/{level}", self.base) }

@@ -228,6 +228,7 @@ impl<'a> Telling<'a> {
             labels: names,
             cameras: vec![about.clone()],
             trust: Trust::default(),
+            commands: false,
         };
         let native = Native::new(Arc::new(site)).map_err(Failure::usage)?;
         let voice = native.voice(&VoiceOptions {

@@ -22,7 +22,7 @@ use toml::de::{DeTable, DeValue};
 use super::report::{Kind, Problem, Problems, did_you_mean};
 
 pub use file::{MAX_BYTES, predicate, text};
-pub use name::{Map, OneOf, TopicPart, TopicPrefix, Unit, UsbId};
+pub use name::{DialectName, Map, OneOf, TopicPart, TopicPrefix, Unit, UsbId};
 pub use schema::schema;
 pub use value::WidthHeight;
 pub use value::{

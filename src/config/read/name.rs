@@ -188,6 +188,29 @@ impl Choice for LevelFilter {
     ];
 }
 
+/// A way of saying facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DialectName {
+    Native,
+    HomeAssistant,
+    Frigate,
+}
+
+impl Choice for DialectName {
+    const CHOICES: &'static [(&'static str, DialectName)] = &[
+        ("native", DialectName::Native),
+        ("homeassistant", DialectName::HomeAssistant),
+        ("frigate", DialectName::Frigate),
+    ];
+
+    const ALIASES: &'static [(&'static str, &'static str)] = &[
+        ("vigie", "native"),
+        ("ha", "homeassistant"),
+        ("hass", "homeassistant"),
+        ("home assistant", "homeassistant"),
+    ];
+}
+
 /// What the coordinates of a polygon are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {

@@ -9,8 +9,8 @@ use super::{
     Bytes, Coordinate, Count, FilePath, Fraction, Located, Map, OneOf, Pair, Rate, RateOrNever, Ratio, Text,
     Time,
 };
+use super::{DialectName, TopicPart, TopicPrefix, Unit, UsbId};
 use super::{HeightWidth, WidthHeight};
-use super::{TopicPart, TopicPrefix, Unit, UsbId};
 use crate::config::defaults;
 use crate::frame::PixelFormat;
 use crate::tracker::Options as Tracking;
@@ -26,6 +26,10 @@ section! {
         device: Device,
         /// The broker. Without this table events go to standard output as JSON lines.
         mqtt: Mqtt,
+        /// Home Assistant, where `dialects` has it.
+        homeassistant: HomeAssistant,
+        /// What is said in Frigate's way.
+        frigate: Frigate,
         /// The model that looks at the pictures.
         model: Model,
         /// How cameras are looked at; each camera may say otherwise.
@@ -80,6 +84,8 @@ section! {
         queue_bytes: Bytes<{ 64 << 10 }, GIB> = Bytes::<0, 0>(defaults::QUEUE_BYTES),
         /// Keeps events that the broker has not got on disk, so that they survive a restart and a power cut. Default: in memory.
         spool: Spool,
+        /// The ways in which everything is said; `native`, the topics of `docs/mqtt.md`, always is among them.
+        dialects: Vec<Located<OneOf<DialectName>>> = serde_json::json!(["native"]),
     }
 }
 
@@ -92,6 +98,28 @@ section! {
         max_bytes: Bytes<{ 1 << 20 }, { 16 * GIB }> = Bytes::<0, 0>(defaults::SPOOL_BYTES),
         /// Events older than this go.
         max_age: Time<{ 60 * SECOND }, { 366 * 24 * HOUR }> = humantime::format_duration(defaults::SPOOL_AGE).to_string(),
+    }
+}
+
+section! {
+    /// What is said in Frigate's way; only with `frigate` among the `dialects`.
+    Frigate {
+        /// First level or levels of its topics.
+        prefix: TopicPrefix = defaults::FRIGATE_PREFIX,
+    }
+}
+
+section! {
+    /// What Home Assistant is told; only with `homeassistant` among the `dialects`.
+    HomeAssistant {
+        /// First level or levels of its discovery topics.
+        discovery_prefix: TopicPrefix = defaults::DISCOVERY_PREFIX,
+        /// Where it says that it has started.
+        birth_topic: TopicPrefix = defaults::BIRTH_TOPIC,
+        /// What it says there.
+        birth_payload: Text = defaults::BIRTH_PAYLOAD,
+        /// The labels that get entities. Default: by camera those of its zones and lines, or else the common ones that the model has.
+        labels: Vec<Located<Text>>,
     }
 }
 

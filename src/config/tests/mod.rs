@@ -84,7 +84,7 @@ fn the_shortest_configuration_has_the_defaults() {
     let place = Place::new();
     let config = place.config(CAMERA);
     assert_eq!(config.device, "porch");
-    assert_eq!(config.mqtt, None);
+    assert_eq!((config.mqtt, config.homeassistant), (None, None));
     let model = detector::Options::new(place.path().join(MODEL_FILE));
     assert_eq!(config.model, model, "the daemon detects what `vigie detect` does");
     assert_eq!(config.stats_interval, defaults::STATS_INTERVAL);
@@ -112,6 +112,7 @@ const EVERYTHING: &str = r#"
     name = "gate"
     [mqtt]
     url = "mqtts://broker.lan:8884"
+    dialects = ["homeassistant", "frigate"]
     username = "vigie"
     password_file = "@/password"
     prefix = "home/vigie"
@@ -123,6 +124,13 @@ const EVERYTHING: &str = r#"
     queue_messages = 0x10
     queue_bytes = "65 KiB"
     spool = { path = "@/spool.redb", max_bytes = "2 MiB", max_age = "36h" }
+    [frigate]
+    prefix = "nvr"
+    [homeassistant]
+    discovery_prefix = "ha/discovery"
+    birth_topic = "ha/status"
+    birth_payload = "here"
+    labels = ["car"]
     [model]
     path = "@/clip.avi"
     threads = 2
@@ -222,6 +230,10 @@ fn every_key_arrives_where_it_belongs() {
     let spool = mqtt.spool.as_ref().expect("a spool");
     assert_eq!(spool.path, place.path().join("spool.redb"));
     assert_eq!((spool.max_bytes, spool.max_age), (2 << 20, Duration::from_secs(36 * 3600)));
+    let told = config.homeassistant.as_ref().expect("a dialect");
+    assert_eq!((told.discovery_prefix.as_str(), told.birth_topic.as_str()), ("ha/discovery", "ha/status"));
+    assert_eq!(config.frigate.as_deref(), Some("nvr"));
+    assert_eq!((told.birth_payload.as_str(), &told.labels), ("here", &Some(vec!["car".to_owned()])));
     assert_eq!(config.model.contract.names, Some(vec!["person".to_owned(), "car".to_owned()]));
     assert_eq!(config.model.contract.imgsz, Some([256, 320]));
     assert_eq!(config.model.cores, [0, 3]);

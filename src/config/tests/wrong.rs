@@ -21,6 +21,30 @@ const WRONG: &[(&str, &str)] = &[
         "[mqtt]\nurl = \"mqtt://h\"\nprefix = \"home/LONG\"",
         "bad-value mqtt.prefix: \"LONG\" can't be a level of an mqtt topic: it is longer than 128 bytes",
     ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\ndialects = [\"homeasistant\"]",
+        "bad-value mqtt.dialects[0]: \"homeasistant\" is none of the choices; did you mean \"homeassistant\"?",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\ndialects = [\"native\", \"hass\"]",
+        "bad-value mqtt.dialects[1]: \"hass\" is none of the choices; did you mean \"homeassistant\"?",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\ndialects = [\"native\", \"native\"]",
+        "conflict mqtt.dialects[1]: is named twice",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\n[homeassistant]",
+        "conflict homeassistant: nobody reads this table: Home Assistant is not among the dialects",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\ndialects = [\"homeassistant\"]\n[homeassistant]\nlabels = []",
+        "bad-value homeassistant.labels: is empty, so no label would get an entity",
+    ),
+    (
+        "[mqtt]\nurl = \"mqtt://h\"\ndialects = [\"homeassistant\"]\n[homeassistant]\nbirth_topic = \"a/+\"",
+        "bad-value homeassistant.birth_topic: \"a/+\" has '+' in it",
+    ),
     ("[mqtt]\nurl = \"mqtt://h\"\nclient_id = \"\"", "bad-value mqtt.client_id: is empty"),
     (
         "[mqtt]\nurl = \"mqtt://h\"\nkeep_alive = 30",
@@ -249,6 +273,10 @@ const WRONG_IN_CAMERA: &[(&str, &str)] = &[
         "[camera.filters]\nperson = 0.5",
         "wrong-type camera[0].filters.person: expected a table with `min_area`, `max_area`, `min_aspect`, `max_aspect`, \
          `min_score`, `min_displacement`, as the documentation says, found a number",
+    ),
+    (
+        "[frigate]\nprefix = \"f\"",
+        "conflict frigate: nobody reads this table: Frigate is not among the dialects",
     ),
     ("[track]\nmin_hits = 0", "bad-value track.min_hits: 0 is out of range"),
     ("[track]\nlost_after = \"1ms\"", "bad-value track.lost_after: 1ms is out of range"),

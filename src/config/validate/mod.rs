@@ -2,6 +2,7 @@
 
 mod broker;
 mod camera;
+mod dialects;
 mod files;
 mod labels;
 mod scenery;
@@ -28,6 +29,8 @@ pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Pro
     let name = file.device.as_ref().and_then(|device| device.value.name.as_ref());
     let device = name.map_or(&around.device, |name| &name.value.0).clone();
     let mqtt = file.mqtt.as_ref().map(|mqtt| broker::options(&mqtt.value, &device, around, problems));
+    let homeassistant = dialects::homeassistant(file, problems);
+    let frigate = dialects::frigate(file, problems);
     let model = model(file.model.as_ref().map(|model| &model.value), around, problems);
     let stats = file.stats.as_ref().and_then(|stats| stats.value.interval.as_ref());
     let track = file.track.as_ref().map(|track| &track.value);
@@ -39,6 +42,8 @@ pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Pro
             Some(options) => Some(options?),
             None => None,
         },
+        homeassistant,
+        frigate,
         model: model?,
         tracking: tracking(track),
         update_every: track

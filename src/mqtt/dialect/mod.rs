@@ -11,9 +11,11 @@ use super::Message;
 use super::payload::{DeviceStats, Stages};
 
 mod frigate;
+pub mod homeassistant;
 mod native;
 
 pub use frigate::Frigate;
+pub use homeassistant::HomeAssistant;
 pub use native::Native;
 
 /// Takes the messages that a dialect makes.
@@ -38,6 +40,8 @@ pub struct Site {
     pub cameras: Vec<SiteCamera>,
     /// Whether the wall clock is known to be right; read anew for each message that carries a time.
     pub trust: Trust,
+    /// Whether commands are heard.
+    pub commands: bool,
 }
 
 /// What subscribers may know of a camera.
@@ -104,6 +108,17 @@ pub struct Snapshot<'a> {
     pub retain: bool,
 }
 
+/// What somebody else has published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard<'a> {
+    /// Where.
+    pub topic: &'a str,
+    /// What, all of it.
+    pub payload: &'a [u8],
+    /// Whether the broker had kept it, so that it is older than the subscription.
+    pub retained: bool,
+}
+
 /// A way of saying facts.
 pub trait Dialect: Send {
     /// What subscribers are to know of the site before there is any fact.
@@ -114,6 +129,14 @@ pub trait Dialect: Send {
 
     /// The voice for one of the site's cameras.
     fn voice(&self, camera: &VoiceOptions<'_>) -> Box<dyn Voice>;
+
+    /// What it has to hear, as filters of topics to be subscribed to before anything is said on a new connection.
+    fn filters(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Somebody published what one of its filters fits.
+    fn heard(&self, _heard: &Heard<'_>, _say: Say<'_>) {}
 
     /// The device's figures.
     fn stats(&self, _stats: &DeviceStats<'_>, _say: Say<'_>) {}

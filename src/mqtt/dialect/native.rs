@@ -204,6 +204,7 @@ mod tests {
             labels: vec!["person".into(), "traffic light".into(), "traffic_light".into()],
             cameras: vec![front_camera(), SiteCamera { name: "back".into(), ..SiteCamera::default() }],
             trust: Trust::default(),
+            commands: false,
         })
     }
 

@@ -39,6 +39,7 @@ fn dialect() -> Frigate {
         labels: vec!["person".into(), "traffic light".into()],
         cameras: vec![camera("front"), camera("back")],
         trust: Trust::default(),
+        commands: false,
     };
     Frigate::new(Arc::new(site), "frigate").unwrap()
 }
