@@ -24,6 +24,7 @@ fn options(port: u16) -> Options {
         prefix: "vigie".into(),
         queue_messages: 1000,
         queue_bytes: 16 << 20,
+        commands: true,
     }
 }
 

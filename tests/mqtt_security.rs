@@ -25,6 +25,7 @@ fn options(broker: &Broker, tls: Option<Tls>) -> Options {
         prefix: "vigie".into(),
         queue_messages: 100,
         queue_bytes: 1 << 20,
+        commands: true,
     }
 }
 

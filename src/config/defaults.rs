@@ -14,6 +14,8 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub const QUEUE_MESSAGES: u64 = 1000;
 /// `mqtt.queue_bytes`
 pub const QUEUE_BYTES: u64 = 8 << 20;
+/// `mqtt.commands`
+pub const COMMANDS: bool = true;
 /// `model.threads`: chosen from the cores.
 pub const THREADS: u64 = 0;
 /// `model.nms_iou`

@@ -96,6 +96,7 @@ fn mqtt(options: &Options) -> raw::Mqtt {
         keep_alive: time(options.keep_alive),
         queue_messages: key(Count(options.queue_messages as u64)),
         queue_bytes: key(Bytes(options.queue_bytes as u64)),
+        commands: key(options.commands),
     }
 }
 

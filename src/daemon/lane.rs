@@ -13,6 +13,7 @@ use crate::detector::{self, ClassThresholds, Detection, Detector};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
 use crate::mqtt::Herald;
+use crate::mqtt::commands::{Change, Setting};
 use crate::mqtt::dialect::{Look, Occasion};
 use crate::mqtt::payload::Stages;
 use crate::scene::{Fact, Scene};
@@ -72,6 +73,8 @@ pub struct Lane {
     occasion: Occasion,
     herald: Herald,
     figures: Arc<CameraFigures>,
+    /// Whether frames are looked at; if not, they are taken all the same, so that the camera's status stays true.
+    detecting: bool,
     /// The status that was said last.
     state: State,
     /// Whether the last frame could not be decoded: such trouble is logged when it begins, not with every frame.
@@ -83,22 +86,57 @@ impl Lane {
     pub fn new(parts: Parts, size: Size, clock: &dyn Clock) -> Lane {
         let Parts { camera, max_fps, mask, thresholds, tracker, scene, herald, figures } = parts;
         let now = clock.now();
-        Lane {
+        let mut lane = Lane {
             camera,
             turn: Turn::new(max_fps),
             frame: Frame::packed(PixelFormat::Grey, Size::default(), now),
             preprocessor: Preprocessor::new(size),
             mask,
             facts: Vec::with_capacity(2 * thresholds.scores().len()),
-            weak: ClassThresholds::new(thresholds.scores().iter().map(|&score| weak(score)).collect()),
+            weak: all_weak(&thresholds),
             thresholds,
             tracker,
             scene,
             occasion: Occasion { seq: 0, captured: now, size: Size::default(), stages: Stages::default() },
             herald,
             figures,
+            detecting: true,
             state: State::Offline,
             broken: false,
+        };
+        lane.herald.setting(&Setting::Detect(true));
+        lane.say_thresholds(None);
+        lane
+    }
+
+    /// The camera's name.
+    pub fn name(&self) -> &str {
+        self.camera.name()
+    }
+
+    /// Carries a command out, and says what is so then, even if it was so before.
+    pub fn obey(&mut self, change: Change, now: Moment) {
+        match change {
+            Change::Detect(on) => {
+                if self.detecting && !on {
+                    self.tracker.stop();
+                    self.scene.pause(&mut self.facts);
+                    self.say_facts(now);
+                }
+                if !self.detecting && on {
+                    self.turn.reset();
+                }
+                self.detecting = on;
+                self.herald.setting(&Setting::Detect(on));
+            }
+            Change::Threshold { class_id, score } => {
+                let chosen = |id: usize| class_id.is_none_or(|class_id| usize::from(class_id) == id);
+                let scores = self.thresholds.scores().iter().enumerate();
+                let scores = scores.map(|(id, &old)| if chosen(id) { score } else { old });
+                self.thresholds = ClassThresholds::new(scores.collect());
+                self.weak = all_weak(&self.thresholds);
+                self.say_thresholds(class_id);
+            }
         }
     }
 
@@ -137,6 +175,10 @@ impl Lane {
             }
         }
         self.turn.taken(clock.now().monotonic);
+        // One that is not online has to prove with a picture that it is.
+        if !self.detecting && self.state == State::Online {
+            return Ok(true);
+        }
         let prepared = match self.preprocessor.prepare(&self.frame, &mut eye.tensor) {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -147,6 +189,9 @@ impl Lane {
         self.readable();
         // A camera none of whose pictures can be decoded is not online.
         self.say_status(State::Online);
+        if !self.detecting {
+            return Ok(true);
+        }
         let letterbox = prepared.letterbox;
         self.mask.apply(&mut eye.tensor, &prepared);
         let timing = eye.detector.detect(&eye.tensor, &letterbox, &self.weak, &mut eye.detections)?;
@@ -189,6 +234,15 @@ impl Lane {
         }
     }
 
+    /// Says the threshold of one class, or of each.
+    fn say_thresholds(&mut self, class_id: Option<u16>) {
+        for (id, &score) in (0u16..).zip(self.thresholds.scores()) {
+            if class_id.is_none_or(|class_id| class_id == id) {
+                self.herald.setting(&Setting::Threshold { class_id: id, score });
+            }
+        }
+    }
+
     fn say_facts(&mut self, now: Moment) {
         for fact in self.facts.drain(..) {
             self.herald.fact(&fact, &self.occasion, now);
@@ -209,6 +263,10 @@ impl Lane {
             info!("camera {}: pictures can be read again", self.camera.name());
         }
     }
+}
+
+fn all_weak(thresholds: &ClassThresholds) -> ClassThresholds {
+    ClassThresholds::new(thresholds.scores().iter().map(|&score| weak(score)).collect())
 }
 
 /// From which score on a box that is too weak to be an object may be one that was there before.

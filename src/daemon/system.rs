@@ -6,6 +6,7 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::broker::Broker;
+use super::commands::Desk;
 use super::figures::{Figures, Snapshot};
 use super::inference::Inference;
 use super::lane::{Eye, Lane, Parts};
@@ -15,7 +16,9 @@ use crate::capture::Camera;
 use crate::clock::{Clock, Moment, Trust};
 use crate::config::{self, Config, defaults};
 use crate::detector::{Detector, Thresholds};
+use crate::mqtt::commands::{Commands, Received};
 use crate::mqtt::dialect::VoiceOptions;
+use crate::mqtt::inbox::{self, Letters};
 use crate::mqtt::{Dialect, Herald, Native, Publisher, Site, Topics, topics};
 use crate::scene::zones::Zone;
 use crate::scene::{Scene, objects};
@@ -37,6 +40,8 @@ pub struct System {
     site: Arc<Site>,
     dialects: Vec<Box<dyn Dialect>>,
     broker: Broker,
+    desk: Desk,
+    letters: Option<Letters>,
     inference: Inference,
     figures: Figures,
     clock: Arc<dyn Clock>,
@@ -72,7 +77,10 @@ impl System {
         let site = Arc::new(site(&config, &detector, clock.now()));
         let timesync = timesync::Watch::start(site.trust.clone());
         let dialects: Vec<Box<dyn Dialect>> = vec![Box::new(Native::new(Arc::clone(&site))?)];
-        let broker = Broker::open(config.mqtt.clone(), Topics::new(&site.prefix, &site.device)?.status())?;
+        let commands = Commands::new(&site)?;
+        let (inbox, letters) = site.commands.then(|| inbox::inbox(commands.filters())).unzip();
+        let status = Topics::new(&site.prefix, &site.device)?.status();
+        let broker = Broker::open(config.mqtt.clone(), status, inbox)?;
         let publisher = broker.publisher();
         for dialect in &dialects {
             dialect.introduce(&mut |message| publisher.publish(message));
@@ -87,11 +95,14 @@ impl System {
         }
         let inference = Inference::start(lanes, Eye::new(detector), Arc::clone(&clock), wake)?;
         let reported = (figures.snapshot(clock.now()), 0);
+        let desk = Desk::new(commands, figures.commands());
         Ok(System {
             config,
             site,
             dialects,
             broker,
+            desk,
+            letters,
             inference,
             figures,
             clock,
@@ -107,6 +118,22 @@ impl System {
     pub fn apply(&mut self, config: &Config) -> Result<(), Refused> {
         let parts = self.config.differences(config);
         if parts.is_empty() { Ok(()) } else { Err(Refused { parts }) }
+    }
+
+    /// What is published to the command topics, once; `None`: no commands are heard.
+    pub fn letters(&mut self) -> Option<Letters> {
+        self.letters.take()
+    }
+
+    /// Carries a command out, or answers why not; `missed` others were lost before it.
+    pub fn hear(&mut self, message: &Received, missed: u64) {
+        let (now, inference) = (self.clock.now(), &self.inference);
+        let heard = self.desk.hear(message, missed, now.monotonic, |command| inference.order(command));
+        let Some(refusal) = heard else { return };
+        let publisher = self.broker.publisher();
+        for dialect in &self.dialects {
+            dialect.refused(message, &refusal, now, &mut |message| publisher.publish(message));
+        }
     }
 
     /// Waits until something fails that can't heal by itself, and says what.
@@ -195,6 +222,7 @@ fn site(config: &Config, detector: &Detector, started: Moment) -> Site {
         labels: detector.contract().names.clone(),
         cameras: config.cameras.iter().map(|camera| camera.name.clone()).collect(),
         trust: Trust::default(),
+        commands: config.mqtt.as_ref().is_some_and(|options| options.commands),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The [`Herald`] of one camera: says what is so in every dialect, and hands the messages to the publisher.
 
+use super::commands::Setting;
 use super::dialect::{Look, Occasion, Voice};
 use super::publisher::Publisher;
 use crate::capture::State;
@@ -29,6 +30,13 @@ impl Herald {
     pub fn fact(&mut self, fact: &Fact, of: &Occasion, now: Moment) {
         for voice in &mut self.voices {
             voice.fact(fact, of, now, &mut |message| self.publisher.publish(message));
+        }
+    }
+
+    /// What the configuration or a command has set.
+    pub fn setting(&mut self, setting: &Setting) {
+        for voice in &mut self.voices {
+            voice.setting(setting, &mut |message| self.publisher.publish(message));
         }
     }
 

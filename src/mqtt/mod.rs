@@ -2,14 +2,16 @@
 //!
 //! A camera's [`Herald`] says its facts in every [`dialect`], which makes [`Message`]s of them, to a [`Publisher`], which
 //! never blocks. That is either the [`client`] (the only file that names rumqttc) with its queue, or [`stdout`], where
-//! messages become JSON lines.
+//! messages become JSON lines. What comes back, [`commands`], waits in an [`inbox`].
 
 pub mod backoff;
 pub mod client;
+pub mod commands;
 pub mod dialect;
 pub mod error;
 mod file;
 mod herald;
+pub mod inbox;
 pub mod message;
 mod outbox;
 pub mod payload;
@@ -62,4 +64,6 @@ pub struct Options {
     pub queue_messages: usize,
     /// How many bytes they take at most.
     pub queue_bytes: usize,
+    /// Whether commands are subscribed to.
+    pub commands: bool,
 }

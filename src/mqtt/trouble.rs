@@ -39,6 +39,8 @@ pub enum Kind {
     Lost,
     /// The broker does not answer any more.
     Silent,
+    /// The broker sent something that can't be read.
+    Incoming,
     /// Another client takes the connection again and again.
     TakenOver,
     /// The client panicked.
@@ -84,6 +86,10 @@ impl Trouble {
             Kind::ClosedAtOnce => "does this port want TLS (mqtts://)? the broker's log tells more",
             Kind::Lost => "it will be tried again",
             Kind::Silent => "the network or the broker hangs; it will be tried again",
+            Kind::Incoming => {
+                "somebody publishes something too large to a …/set topic of this device; is it retained? then remove it \
+                 there with an empty retained message"
+            }
             Kind::TakenOver => "give every device its own client_id in [mqtt]",
             Kind::Bug => "please report it with the log; it starts anew by itself",
         }
@@ -108,6 +114,7 @@ impl fmt::Display for Trouble {
             Kind::ClosedAtOnce => "the broker closed the connection at once",
             Kind::Lost => "connection lost",
             Kind::Silent => "the broker does not answer",
+            Kind::Incoming => "a message from the broker can't be read",
             Kind::TakenOver => "another client is using this client id",
             Kind::Bug => "the client panicked",
         };

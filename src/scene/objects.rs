@@ -108,6 +108,8 @@ pub enum Reason {
     Lost,
     /// The camera gives no frames.
     CameraLost,
+    /// Somebody asked not to look any more.
+    DetectOff,
     /// The program stops.
     Stopping,
 }

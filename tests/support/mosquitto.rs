@@ -1,7 +1,7 @@
 //! A real mosquitto on a loopback port, and `mosquitto_sub` listening to it. A test that finds neither fails with a hint.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -138,6 +138,28 @@ impl Broker {
     /// What the broker said so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Publishes with mosquitto's own client, QoS 1; returns when the broker has it.
+    pub fn publish(&self, topic: &str, payload: impl AsRef<[u8]>, retain: bool) {
+        let mut arguments = vec!["-q", "1", "-s"];
+        if retain {
+            arguments.push("-r");
+        }
+        let mut child = self.publisher(topic, &arguments);
+        child.stdin.take().unwrap().write_all(payload.as_ref()).unwrap();
+        assert!(child.wait().unwrap().success(), "mosquitto_pub failed");
+    }
+
+    /// A `mosquitto_pub` that publishes each line of its standard input as a message of QoS 0.
+    pub fn lines(&self, topic: &str) -> Child {
+        self.publisher(topic, &["-l"])
+    }
+
+    fn publisher(&self, topic: &str, arguments: &[&str]) -> Child {
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-t", topic]).args(arguments);
+        command.stdin(Stdio::piped()).spawn().expect(HINT)
     }
 
     /// Subscribes with mosquitto's own client; returns when the broker has accepted the subscription.

@@ -72,6 +72,8 @@ section! {
         queue_messages: Count<1, 1_000_000> = defaults::QUEUE_MESSAGES,
         /// How much memory they take at most.
         queue_bytes: Bytes<{ 64 << 10 }, GIB> = Bytes::<0, 0>(defaults::QUEUE_BYTES),
+        /// Whether commands are heard: everybody who may publish to a camera's `…/set` topics can switch its detection off.
+        commands: bool = defaults::COMMANDS,
     }
 }
 

@@ -121,6 +121,7 @@ const EVERYTHING: &str = r#"
     keep_alive = "1m 30s"
     queue_messages = 0x10
     queue_bytes = "65 KiB"
+    commands = false
     [model]
     path = "@/clip.avi"
     threads = 2
@@ -181,8 +182,8 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(tls.client, Some((place.path().join("ca.pem"), place.path().join("key.pem"))));
     assert_eq!((mqtt.prefix.as_str(), mqtt.client_id.as_str()), ("home/vigie", "gate 1"));
     assert_eq!(
-        (mqtt.keep_alive, mqtt.queue_messages, mqtt.queue_bytes),
-        (Duration::from_secs(90), 16, 65 << 10)
+        (mqtt.keep_alive, mqtt.queue_messages, mqtt.queue_bytes, mqtt.commands),
+        (Duration::from_secs(90), 16, 65 << 10, false)
     );
     assert_eq!(config.model.contract.names, Some(vec!["person".to_owned(), "car".to_owned()]));
     assert_eq!(config.model.contract.imgsz, Some([256, 320]));

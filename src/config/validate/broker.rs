@@ -59,6 +59,7 @@ pub(super) fn options(
         queue_messages: mqtt.queue_messages.as_ref().map_or(defaults::QUEUE_MESSAGES, |count| count.value.0)
             as usize,
         queue_bytes: mqtt.queue_bytes.as_ref().map_or(defaults::QUEUE_BYTES, |bytes| bytes.value.0) as usize,
+        commands: mqtt.commands.as_ref().map_or(defaults::COMMANDS, |commands| commands.value),
     };
     for error in client::check(&options, around.credentials.as_deref()) {
         unusable(&error, mqtt, problems);

@@ -14,6 +14,12 @@ pub(super) fn judge(error: ConnectionError, closed: Kind) -> Trouble {
         }
         ConnectionError::Tls(TlsError::Io(io)) => from_io(&io, Kind::Tls),
         ConnectionError::Tls(other) => Trouble::new(Kind::Tls, other),
+        ConnectionError::MqttState(StateError::Deserialization(PacketError::PayloadSizeLimitExceeded(
+            bytes,
+        ))) => Trouble::new(Kind::Incoming, format_args!("it has {bytes} bytes")),
+        ConnectionError::MqttState(StateError::Deserialization(PacketError::TopicNotUtf8)) => {
+            Trouble::new(Kind::Incoming, "its topic is no UTF-8 text")
+        }
         ConnectionError::MqttState(StateError::ConnectionAborted) => {
             Trouble::new(closed, "the broker hung up")
         }

@@ -8,6 +8,7 @@ use crate::geometry::Size;
 use crate::scene::Fact;
 
 use super::Message;
+use super::commands::{Received, Refusal, Setting};
 use super::payload::{DeviceStats, Stages};
 
 mod native;
@@ -36,6 +37,8 @@ pub struct Site {
     pub cameras: Vec<String>,
     /// Whether the wall clock is known to be right; read anew for each message that carries a time.
     pub trust: Trust,
+    /// Whether commands are heard.
+    pub commands: bool,
 }
 
 /// The frame that something came of.
@@ -73,6 +76,9 @@ pub trait Dialect: Send {
     /// The voice for one of the site's cameras.
     fn voice(&self, camera: &VoiceOptions<'_>) -> Box<dyn Voice>;
 
+    /// A command was not carried out.
+    fn refused(&self, _message: &Received, _refusal: &Refusal, _now: Moment, _say: Say<'_>) {}
+
     /// The device's figures.
     fn stats(&self, _stats: &DeviceStats<'_>, _say: Say<'_>) {}
 }
@@ -99,6 +105,9 @@ pub trait Voice: Send {
 
     /// A fact about what it sees, which came of a frame, or of the time since the last one; it is `now`.
     fn fact(&mut self, fact: &Fact, of: &Occasion, now: Moment, say: Say<'_>);
+
+    /// What its configuration or a command has set; each setting is said at the start, and again when it was set.
+    fn setting(&mut self, _setting: &Setting, _say: Say<'_>) {}
 
     /// A look at one of its frames, after the facts that came of it.
     fn look(&mut self, _look: &Look<'_>, _say: Say<'_>) {}

@@ -82,7 +82,8 @@ pub struct Event<'a> {
     pub path: Vec<[f32; 2]>,
     /// How fast it goes, in its own widths a second.
     pub speed: f32,
-    /// Why it has ended: `left` (out of the picture), `lost` (not seen any more), `camera_lost`, `stopping`. Only in `end`.
+    /// Why it has ended: `left` (out of the picture), `lost` (not seen any more), `camera_lost`, `detect_off` (a command), `stopping`.
+    /// Only in `end`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<Cow<'a, str>>,
 }
@@ -186,6 +187,7 @@ fn word(reason: Reason) -> &'static str {
         Reason::Left => "left",
         Reason::Lost => "lost",
         Reason::CameraLost => "camera_lost",
+        Reason::DetectOff => "detect_off",
         Reason::Stopping => "stopping",
     }
 }

@@ -12,10 +12,12 @@ use crate::clock::Moment;
 use crate::geometry::{BBox, Size};
 
 mod event;
+mod refused;
 mod stats;
 
 pub use event::{Crossing, Event, EventFacts, EventType};
-pub use stats::{CameraStats, DeviceStats, MqttStats, Quantiles, StageLatencies};
+pub use refused::Refused;
+pub use stats::{CameraStats, CommandStats, DeviceStats, MqttStats, Quantiles, StageLatencies};
 
 /// The payloads' version, in every message's `schema`.
 pub const SCHEMA: u32 = 1;

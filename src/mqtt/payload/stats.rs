@@ -46,6 +46,8 @@ pub struct DeviceStats<'a> {
     pub cameras: BTreeMap<Cow<'a, str>, CameraStats<'a>>,
     /// The way to the broker.
     pub mqtt: MqttStats,
+    /// What came of the commands.
+    pub commands: CommandStats,
 }
 
 /// Figures of one camera; counters count since the program started.
@@ -122,6 +124,17 @@ pub struct MqttStats {
     pub dropped: BTreeMap<String, u64>,
 }
 
+/// What came of the commands, counted since the program started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandStats {
+    /// Carried out.
+    pub carried_out: u64,
+    /// Refused, with an answer on `…/error`.
+    pub refused: u64,
+    /// Ignored without an answer, because too many came at once.
+    pub ignored: u64,
+}
+
 impl From<&mqtt::Stats> for MqttStats {
     fn from(stats: &mqtt::Stats) -> MqttStats {
         MqttStats {
@@ -158,6 +171,7 @@ impl<'a> DeviceStats<'a> {
             temperature_c: None,
             cameras: BTreeMap::new(),
             mqtt: mqtt.into(),
+            commands: CommandStats::default(),
         }
     }
 }
