@@ -5,9 +5,12 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::detector::Options;
+use crate::mqtt::Protocol;
 
 /// `mqtt.prefix`
 pub const PREFIX: &str = "vigie";
+/// `mqtt.protocol`
+pub const PROTOCOL: Protocol = Protocol::V311;
 /// `mqtt.keep_alive`
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// `mqtt.queue_messages`

@@ -79,6 +79,7 @@ fn mqtt(options: &Options) -> raw::Mqtt {
     let client = options.tls.as_ref().and_then(|tls| tls.client.as_ref());
     raw::Mqtt {
         url: text(&url),
+        protocol: key(OneOf(options.protocol)),
         username: options.username.as_deref().and_then(text),
         password_file: match &options.password {
             Some(Secret::File(file)) => path(file),

@@ -1,13 +1,14 @@
 //! The [`Desk`]: hears every command, hands over what can be carried out, says why the others can't, and does not let
 //! itself be worn out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{info, warn};
 
 use super::bucket::Bucket;
 use super::figures::CommandFigures;
-use crate::mqtt::commands::{Change, Command, Commands, Reason, Received, Refusal};
+use crate::mqtt::commands::{Command, Commands, Reason, Received, Refusal};
 
 /// So many commands a second are heard in the long run…
 const RATE: u32 = 20;
@@ -24,12 +25,12 @@ pub struct Desk {
     lines: Bucket,
     /// Whether the latest command was beyond the rate: that is said once.
     flooded: bool,
-    figures: std::sync::Arc<CommandFigures>,
+    figures: Arc<CommandFigures>,
 }
 
 impl Desk {
     /// For a site's commands.
-    pub fn new(commands: Commands, figures: std::sync::Arc<CommandFigures>) -> Desk {
+    pub fn new(commands: Commands, figures: Arc<CommandFigures>) -> Desk {
         Desk {
             commands,
             bucket: Bucket::new(AT_ONCE, f64::from(RATE)),
@@ -39,18 +40,16 @@ impl Desk {
         }
     }
 
-    /// Hears a message at `now` on the monotonic clock, `missed` others having been lost before it, and lets `deliver`
-    /// carry it out, which says whether it could. Returns what the sender is to be told.
+    /// Hears a message at `now` on the monotonic clock, and lets `deliver` carry it out, which says whether it could.
+    /// Returns what the sender is to be told.
     pub fn hear(
         &mut self,
         message: &Received,
-        missed: u64,
         now: Duration,
         deliver: impl FnOnce(Command) -> bool,
     ) -> Option<Refusal> {
-        self.figures.ignored(missed);
         if !self.bucket.take(now) {
-            self.figures.ignored(1);
+            self.figures.ignored();
             if std::mem::replace(&mut self.flooded, true) {
                 return None;
             }
@@ -65,7 +64,8 @@ impl Desk {
                 let Command { camera, change } = command.clone();
                 if deliver(command) {
                     self.figures.carried_out();
-                    self.log(now, || info!("camera {camera}: {}, by a command", describe(change)));
+                    let what = self.commands.describe(change);
+                    self.log(now, || info!("camera {camera}: {what}, by a command"));
                     return None;
                 }
                 Refusal { camera: Some(camera), reason: Reason::Busy }
@@ -85,24 +85,12 @@ impl Desk {
     }
 }
 
-fn describe(change: Change) -> String {
-    match change {
-        Change::Detect(true) => "detection on".to_owned(),
-        Change::Detect(false) => "detection off".to_owned(),
-        Change::Threshold { class_id: Some(class_id), score } => {
-            format!("threshold of class {class_id} {score}")
-        }
-        Change::Threshold { class_id: None, score } => format!("every threshold {score}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::clock::Trust;
     use crate::mqtt::Site;
+    use crate::mqtt::commands::Change;
 
     fn desk() -> (Desk, Arc<CommandFigures>) {
         let site = Site {
@@ -129,18 +117,18 @@ mod tests {
         let (mut desk, figures) = desk();
         let now = Duration::from_secs(9);
         let mut delivered = Vec::new();
-        let heard = desk.hear(&message("OFF"), 0, now, |command| {
+        let heard = desk.hear(&message("OFF"), now, |command| {
             delivered.push(command);
             true
         });
         assert_eq!(heard, None);
         assert_eq!(delivered, [Command { camera: "front".into(), change: Change::Detect(false) }]);
-        let refused = desk.hear(&message("?"), 0, now, |_| panic!("not delivered")).unwrap();
+        let refused = desk.hear(&message("?"), now, |_| panic!("not delivered")).unwrap();
         assert_eq!(refused.camera.as_deref(), Some("front"));
-        let busy = desk.hear(&message("ON"), 3, now, |_| false).unwrap();
+        let busy = desk.hear(&message("ON"), now, |_| false).unwrap();
         assert_eq!(busy.reason, Reason::Busy);
         let stats = figures.read();
-        assert_eq!((stats.carried_out, stats.refused, stats.ignored), (1, 2, 3));
+        assert_eq!((stats.carried_out, stats.refused, stats.ignored), (1, 2, 0));
     }
 
     #[test]
@@ -149,7 +137,7 @@ mod tests {
         let start = Duration::from_secs(9);
         let (mut delivered, mut answers) = (0, Vec::new());
         for n in 0..10_000u32 {
-            let answer = desk.hear(&message("ON"), 0, start + Duration::from_millis(1) * n, |_| {
+            let answer = desk.hear(&message("ON"), start + Duration::from_millis(1) * n, |_| {
                 delivered += 1;
                 true
             });
@@ -160,7 +148,7 @@ mod tests {
         assert_eq!(figures.read().ignored, 10_000 - delivered);
         // It is over; the next one is told again.
         let later = start + Duration::from_secs(3600);
-        let again = (0..200).filter_map(|_| desk.hear(&message("ON"), 0, later, |_| true)).count();
+        let again = (0..200).filter_map(|_| desk.hear(&message("ON"), later, |_| true)).count();
         assert_eq!(again, 1);
     }
 }

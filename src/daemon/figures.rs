@@ -45,7 +45,8 @@ impl CameraFigures {
 pub struct CommandFigures {
     carried_out: AtomicU64,
     refused: AtomicU64,
-    ignored: AtomicU64,
+    /// Shared with the inbox, which ignores what does not fit.
+    pub ignored: Arc<AtomicU64>,
 }
 
 impl CommandFigures {
@@ -59,15 +60,15 @@ impl CommandFigures {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// So many were not even read.
-    pub fn ignored(&self, number: u64) {
-        self.ignored.fetch_add(number, Ordering::Relaxed);
+    /// One was not even read.
+    pub fn ignored(&self) {
+        self.ignored.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The counters.
     pub fn read(&self) -> CommandStats {
         let [carried_out, refused, ignored] =
-            [&self.carried_out, &self.refused, &self.ignored].map(|counter| counter.load(Ordering::Relaxed));
+            [&self.carried_out, &self.refused, &*self.ignored].map(|counter| counter.load(Ordering::Relaxed));
         CommandStats { carried_out, refused, ignored }
     }
 }
@@ -89,13 +90,8 @@ struct Source {
 
 impl Figures {
     /// Of a device that started then; no cameras yet.
-    pub fn new(started: Moment, publisher: Publisher) -> Figures {
-        Figures { started, cameras: Vec::new(), commands: Arc::default(), publisher }
-    }
-
-    /// What is to be filled by whoever hears commands.
-    pub fn commands(&self) -> Arc<CommandFigures> {
-        Arc::clone(&self.commands)
+    pub fn new(started: Moment, publisher: Publisher, commands: Arc<CommandFigures>) -> Figures {
+        Figures { started, cameras: Vec::new(), commands, publisher }
     }
 
     /// Adds a camera; returns what its lane is to fill.

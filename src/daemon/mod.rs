@@ -124,7 +124,7 @@ pub async fn run(
             () = &mut shutdown => break Ok(()),
             failure = system.failed() => break Err(failure),
             Some(config) = configurations.recv() => apply(&mut system, &config),
-            Some(message) = next(&mut letters) => system.hear(&message, missed(&letters)),
+            Some(message) = next(&mut letters) => system.hear(&message),
             _ = stats.tick() => notify::status(&system.report()),
             _ = pulse.tick() => match system.is_alive(patience.unwrap_or(PULSE_EVERY)) {
                 Ok(true) => notify::alive(),
@@ -141,10 +141,6 @@ pub async fn run(
 /// The next command; none where none are heard.
 async fn next(letters: &mut Option<Letters>) -> Option<Received> {
     letters.as_mut()?.next().await
-}
-
-fn missed(letters: &Option<Letters>) -> u64 {
-    letters.as_ref().map_or(0, Letters::missed)
 }
 
 fn apply(system: &mut System, config: &Config) {

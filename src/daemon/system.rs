@@ -7,7 +7,7 @@ use log::{info, warn};
 
 use super::broker::Broker;
 use super::commands::Desk;
-use super::figures::{Figures, Snapshot};
+use super::figures::{CommandFigures, Figures, Snapshot};
 use super::inference::Inference;
 use super::lane::{Eye, Lane, Parts};
 use super::wake::Wake;
@@ -78,7 +78,9 @@ impl System {
         let timesync = timesync::Watch::start(site.trust.clone());
         let dialects: Vec<Box<dyn Dialect>> = vec![Box::new(Native::new(Arc::clone(&site))?)];
         let commands = Commands::new(&site)?;
-        let (inbox, letters) = site.commands.then(|| inbox::inbox(commands.filters())).unzip();
+        let counted = Arc::new(CommandFigures::default());
+        let inbox = || inbox::inbox(commands.filters(), Arc::clone(&counted.ignored));
+        let (inbox, letters) = site.commands.then(inbox).unzip();
         let status = Topics::new(&site.prefix, &site.device)?.status();
         let broker = Broker::open(config.mqtt.clone(), status, inbox)?;
         let publisher = broker.publisher();
@@ -86,7 +88,7 @@ impl System {
             dialect.introduce(&mut |message| publisher.publish(message));
         }
         let wake = Arc::new(Wake::default());
-        let mut figures = Figures::new(clock.now(), Arc::clone(&publisher));
+        let mut figures = Figures::new(clock.now(), Arc::clone(&publisher), Arc::clone(&counted));
         let mut lanes = Vec::with_capacity(config.cameras.len());
         for camera in &config.cameras {
             let house =
@@ -95,7 +97,7 @@ impl System {
         }
         let inference = Inference::start(lanes, Eye::new(detector), Arc::clone(&clock), wake)?;
         let reported = (figures.snapshot(clock.now()), 0);
-        let desk = Desk::new(commands, figures.commands());
+        let desk = Desk::new(commands, counted);
         Ok(System {
             config,
             site,
@@ -125,10 +127,10 @@ impl System {
         self.letters.take()
     }
 
-    /// Carries a command out, or answers why not; `missed` others were lost before it.
-    pub fn hear(&mut self, message: &Received, missed: u64) {
+    /// Carries a command out, or answers why not.
+    pub fn hear(&mut self, message: &Received) {
         let (now, inference) = (self.clock.now(), &self.inference);
-        let heard = self.desk.hear(message, missed, now.monotonic, |command| inference.order(command));
+        let heard = self.desk.hear(message, now.monotonic, |command| inference.order(command));
         let Some(refusal) = heard else { return };
         let publisher = self.broker.publisher();
         for dialect in &self.dialects {

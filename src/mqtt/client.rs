@@ -17,10 +17,12 @@ use super::queue::{Bounds, Queue};
 use super::{MAX_PAYLOAD, Options, Secret, tls};
 
 mod judge;
+mod judge5;
 mod subscription;
 mod supervise;
 mod task;
 mod v4;
+mod v5;
 mod wire;
 
 use supervise::supervise;

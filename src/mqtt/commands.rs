@@ -205,7 +205,8 @@ impl Commands {
             return Err(refuse(Reason::UnknownCamera { known: listed(&self.cameras) }));
         };
         let wanted = self.wanted(levels.get(1..).unwrap_or_default()).map_err(refuse)?;
-        if message.retained {
+        // An empty one removes what was retained.
+        if message.retained && message.bytes > 0 {
             return Err(refuse(Reason::Retained));
         }
         let change = match wanted {
@@ -215,6 +216,18 @@ impl Commands {
             }
         };
         Ok(Command { camera: camera.clone(), change })
+    }
+
+    /// A change in a few words for the log.
+    pub fn describe(&self, change: Change) -> String {
+        match change {
+            Change::Detect(true) => "detection on".to_owned(),
+            Change::Detect(false) => "detection off".to_owned(),
+            Change::Threshold { class_id: Some(class_id), score } => {
+                format!("threshold of {} {score}", self.levels.of(class_id))
+            }
+            Change::Threshold { class_id: None, score } => format!("every threshold {score}"),
+        }
     }
 
     /// What the levels after the camera's ask for.

@@ -97,6 +97,8 @@ fn a_retained_command_is_refused_whatever_it_says() {
     let message = Received::new("home/vigie/porch/front/detect/set", b"OFF", true);
     let refusal = commands().read(&message).unwrap_err();
     assert_eq!(refusal, Refusal { camera: Some("front".into()), reason: Reason::Retained });
+    let removal = Received::new("home/vigie/porch/front/detect/set", b"", true);
+    assert!(matches!(commands().read(&removal).unwrap_err().reason, Reason::Empty { .. }));
 }
 
 #[test]

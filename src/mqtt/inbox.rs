@@ -15,21 +15,17 @@ const WAITING: usize = 64;
 pub struct Inbox {
     filters: Vec<String>,
     sender: mpsc::Sender<Received>,
-    missed: Arc<AtomicU64>,
+    ignored: Arc<AtomicU64>,
 }
 
 /// The other end of an [`Inbox`].
 #[derive(Debug)]
-pub struct Letters {
-    receiver: mpsc::Receiver<Received>,
-    missed: Arc<AtomicU64>,
-}
+pub struct Letters(mpsc::Receiver<Received>);
 
-/// An inbox for what is published under these filters, and its other end.
-pub fn inbox(filters: Vec<String>) -> (Inbox, Letters) {
+/// An inbox for what is published under these filters, and its other end; what does not fit is counted in `ignored`.
+pub fn inbox(filters: Vec<String>, ignored: Arc<AtomicU64>) -> (Inbox, Letters) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    let missed = Arc::new(AtomicU64::new(0));
-    (Inbox { filters, sender, missed: Arc::clone(&missed) }, Letters { receiver, missed })
+    (Inbox { filters, sender, ignored }, Letters(receiver))
 }
 
 impl Inbox {
@@ -41,7 +37,7 @@ impl Inbox {
     /// Takes a message, or counts it if too many wait; never waits.
     pub(super) fn put(&self, message: Received) {
         if self.sender.try_send(message).is_err() {
-            self.missed.fetch_add(1, Ordering::Relaxed);
+            self.ignored.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -49,12 +45,7 @@ impl Inbox {
 impl Letters {
     /// The next message; `None`: the client is gone.
     pub async fn next(&mut self) -> Option<Received> {
-        self.receiver.recv().await
-    }
-
-    /// How many did not fit since this was last asked.
-    pub fn missed(&self) -> u64 {
-        self.missed.swap(0, Ordering::Relaxed)
+        self.0.recv().await
     }
 }
 
@@ -64,11 +55,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_fit_is_counted_and_nobody_waits() {
-        let (inbox, mut letters) = inbox(vec!["a/+".into()]);
+        let ignored = Arc::new(AtomicU64::new(0));
+        let (inbox, mut letters) = inbox(vec!["a/+".into()], Arc::clone(&ignored));
         for n in 0..WAITING + 10 {
             inbox.put(Received::new("a/b", n.to_string().as_bytes(), false));
         }
-        assert_eq!((letters.missed(), letters.missed()), (10, 0));
+        assert_eq!(ignored.load(Ordering::Relaxed), 10);
         assert_eq!(letters.next().await.unwrap().payload, b"0", "the first ones are heard");
         drop(inbox);
         while letters.next().await.is_some() {}

@@ -41,6 +41,15 @@ pub use topics::{CameraTopics, Topics};
 /// The largest payload that is accepted; snapshots of 4K cameras fit.
 pub const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 
+/// Which version of MQTT is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// 3.1.1, which every broker understands.
+    V311,
+    /// 5, with expiry of messages, and reasons where something fails.
+    V5,
+}
+
 /// How to reach the broker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -48,6 +57,8 @@ pub struct Options {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// The version of MQTT.
+    pub protocol: Protocol,
     /// `Some` for `mqtts://`.
     pub tls: Option<Tls>,
     /// User name.

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use super::certificates::Certificates;
 
 /// How long anything in these tests may take at most.
@@ -135,6 +137,14 @@ impl Broker {
         }
     }
 
+    /// Asks it to end, and waits.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+            child.wait().unwrap();
+        }
+    }
+
     /// What the broker said so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
@@ -142,12 +152,11 @@ impl Broker {
 
     /// Publishes with mosquitto's own client, QoS 1; returns when the broker has it.
     pub fn publish(&self, topic: &str, payload: impl AsRef<[u8]>, retain: bool) {
-        let mut arguments = vec!["-q", "1", "-s"];
-        if retain {
-            arguments.push("-r");
-        }
-        let mut child = self.publisher(topic, &arguments);
-        child.stdin.take().unwrap().write_all(payload.as_ref()).unwrap();
+        let payload = payload.as_ref();
+        let source = if payload.is_empty() { "-n" } else { "-s" };
+        let arguments = ["-q", "1", source, "-r"];
+        let mut child = self.publisher(topic, if retain { &arguments } else { &arguments[..3] });
+        child.stdin.take().unwrap().write_all(payload).unwrap();
         assert!(child.wait().unwrap().success(), "mosquitto_pub failed");
     }
 
@@ -164,12 +173,21 @@ impl Broker {
 
     /// Subscribes with mosquitto's own client; returns when the broker has accepted the subscription.
     pub fn subscribe(&self, filter: &str) -> Subscriber {
+        self.subscribe_as(filter, &["-F", "%r %q %t %p"])
+    }
+
+    /// Subscribes in MQTT 5; each payload is `EXPIRY|CONTENT TYPE|FORMAT INDICATOR|USER PROPERTIES` of a message.
+    pub fn properties(&self, filter: &str) -> Subscriber {
+        self.subscribe_as(filter, &["-V", "5", "-F", "%r %q %t %E|%C|%F|%P"])
+    }
+
+    fn subscribe_as(&self, filter: &str, arguments: &[&str]) -> Subscriber {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let id = format!("subscriber-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let host = if self.ca.is_some() { "localhost" } else { "127.0.0.1" };
         let mut command = Command::new("mosquitto_sub");
         command.args(["-h", host, "-p", &self.port.to_string(), "-i", &id, "-q", "1", "-t", filter]);
-        command.args(["-F", "%r %q %t %p"]);
+        command.args(arguments);
         if let Some(ca) = &self.ca {
             command.arg("--cafile").arg(ca);
         }

@@ -12,6 +12,7 @@ use super::{HeightWidth, WidthHeight};
 use super::{TopicPart, TopicPrefix, Unit, UsbId};
 use crate::config::defaults;
 use crate::frame::PixelFormat;
+use crate::mqtt::Protocol;
 
 const SECOND: u64 = 1000;
 const HOUR: u64 = 3600 * SECOND;
@@ -50,6 +51,8 @@ section! {
     Mqtt {
         /// `mqtt://HOST[:PORT]` (port 1883) or, with TLS, `mqtts://HOST[:PORT]` (port 8883).
         url: Text [required],
+        /// Version of MQTT: `3.1.1`, which every broker understands, or `5`, with expiry of messages and reasons where something fails.
+        protocol: OneOf<Protocol> = OneOf(defaults::PROTOCOL),
         /// User name.
         username: Text,
         /// File that holds the password; a newline at its end is not part of it.

@@ -111,6 +111,7 @@ const EVERYTHING: &str = r#"
     name = "gate"
     [mqtt]
     url = "mqtts://broker.lan:8884"
+    protocol = "5"
     username = "vigie"
     password_file = "@/password"
     prefix = "home/vigie"
@@ -177,6 +178,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(config.device, "gate");
     let mqtt = config.mqtt.as_ref().expect("a broker");
     assert_eq!((mqtt.host.as_str(), mqtt.port), ("broker.lan", 8884));
+    assert_eq!(mqtt.protocol, crate::mqtt::Protocol::V5);
     assert_eq!(mqtt.password, Some(Secret::File(place.path().join("password"))));
     let tls = mqtt.tls.as_ref().expect("TLS");
     assert_eq!(tls.client, Some((place.path().join("ca.pem"), place.path().join("key.pem"))));

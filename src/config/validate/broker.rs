@@ -50,6 +50,7 @@ pub(super) fn options(
     let options = Options {
         host: endpoint.host,
         port: endpoint.port,
+        protocol: mqtt.protocol.as_ref().map_or(defaults::PROTOCOL, |protocol| protocol.value.0),
         tls: endpoint.tls.then_some(tls),
         username: text(&mqtt.username),
         password,

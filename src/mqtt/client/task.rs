@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Tuning;
 use super::subscription::Subscription;
-use super::wire::{self, CHANNEL, Happening, Sender, Session};
+use super::wire::{self, CHANNEL, Happening, Sender, Session, Unfit};
 use crate::mqtt::Options;
 use crate::mqtt::backoff::Backoff;
 use crate::mqtt::inbox::Inbox;
@@ -48,13 +48,19 @@ struct Run {
 /// What the connection holds of ours in one session.
 struct Flight {
     /// Handed over, not yet on the wire, in order.
-    handed: VecDeque<Token>,
+    handed: VecDeque<Handed>,
     /// On the wire, waiting for the acknowledgement, by packet id.
-    unacked: HashMap<u16, Token>,
+    unacked: HashMap<u16, Handed>,
     /// When the broker last acknowledged something, or the first of `unacked` went out.
     progress: Instant,
     /// When something last went out or was acknowledged, or the first of `handed` was handed over.
     moved: Instant,
+}
+
+/// A message that was handed over.
+struct Handed {
+    token: Token,
+    topic: String,
 }
 
 /// Where a clean stop stands.
@@ -111,7 +117,13 @@ impl Task {
                             let ended_by_broker = trouble.kind == Kind::Lost && !stuck;
                             let short = ended_by_broker && start.elapsed() < self.tuning.stable_after;
                             short_sessions = if short { short_sessions + 1 } else { 0 };
-                            if short_sessions < TAKEOVERS { trouble } else { self.taken_over(short_sessions) }
+                            match trouble.kind {
+                                Kind::TakenOver => self.taken_over("the broker says so"),
+                                Kind::Lost if short_sessions >= TAKEOVERS => self.taken_over(&format!(
+                                    "{short_sessions} connections in a row were ended by the broker"
+                                )),
+                                _ => trouble,
+                            }
                         }
                     }
                 }
@@ -125,12 +137,8 @@ impl Task {
         }
     }
 
-    fn taken_over(&self, sessions: u32) -> Trouble {
-        let id = &self.options.client_id;
-        Trouble::new(
-            Kind::TakenOver,
-            format_args!("\"{id}\", {sessions} connections in a row were ended by the broker"),
-        )
+    fn taken_over(&self, why: &str) -> Trouble {
+        Trouble::new(Kind::TakenOver, format_args!("\"{}\", {why}", self.options.client_id))
     }
 
     /// One session from its beginning to its end, and what that means for the queue.
@@ -142,7 +150,11 @@ impl Task {
         let mut flight =
             Flight { handed: VecDeque::new(), unacked: HashMap::new(), progress: now, moved: now };
         let end = self.serve(session, &mut flight, run).await;
-        let unwritten = flight.handed.iter().filter(|t| matches!(t, Token::Sample | Token::Picture)).count();
+        let unwritten = flight
+            .handed
+            .iter()
+            .filter(|handed| matches!(handed.token, Token::Sample | Token::Picture))
+            .count();
         let lost = self.outbox.disconnected(unwritten);
         if let Some(topic) = lost.given_up {
             let broker = &self.broker;
@@ -169,7 +181,7 @@ impl Task {
         loop {
             let mut next = pin!(events.next());
             let event = loop {
-                self.feed(&sender, flight);
+                self.feed(&sender, flight, &mut run.reporter);
                 if phase == Phase::Open && run.subscription.is_due(Instant::now()) {
                     self.subscribe(&sender, &mut run.subscription);
                 }
@@ -180,7 +192,7 @@ impl Task {
                 if phase == Phase::Offline && self.outbox.is_idle() && sender.disconnect() {
                     phase = Phase::Bye;
                 }
-                let subscribe_at = run.subscription.due();
+                let subscribe_at = run.subscription.due().filter(|_| phase == Phase::Open);
                 select! {
                     event = &mut next => break event,
                     () = self.outbox.changed() => {}
@@ -212,11 +224,16 @@ impl Task {
             };
             match event {
                 Ok(Happening::Written(id)) => self.written(flight, id),
-                Ok(Happening::Acknowledged(id)) => {
+                Ok(Happening::Acknowledged(id, not_taken)) => {
                     flight.progress = Instant::now();
                     flight.moved = flight.progress;
-                    if let Some(token) = flight.unacked.remove(&id) {
-                        self.outbox.acked(token);
+                    match (flight.unacked.remove(&id), not_taken) {
+                        (None, _) => {}
+                        (Some(Handed { token, .. }), None) => self.outbox.acked(token),
+                        (Some(Handed { token, topic }), Some(why)) => {
+                            self.outbox.refused(token);
+                            run.reporter.not_taken(&self.broker, &topic, &why);
+                        }
                     }
                 }
                 Ok(Happening::Received(message)) => {
@@ -245,19 +262,24 @@ impl Task {
     }
 
     /// Hands over what fits; the channel has room for it, since only this task fills it.
-    fn feed(&self, sender: &Sender, flight: &mut Flight) {
+    fn feed(&self, sender: &Sender, flight: &mut Flight, reporter: &mut Reporter) {
         while flight.handed.len() < CHANNEL {
             let Some(out) = self.outbox.next() else { return };
-            if let Err(error) = sender.publish(out.message) {
-                // A topic that rumqttc refuses can't come from the topics' builders; acknowledging it lets the rest go on.
-                log::error!("mqtt: a message was refused: {error}");
-                self.outbox.acked(out.token);
+            let topic = out.message.topic.clone();
+            if let Err(unfit) = sender.publish(out.message) {
+                // Giving it up lets the rest go on.
+                self.outbox.refused(out.token);
+                match unfit {
+                    Unfit::TooLarge { .. } => reporter.not_taken(&self.broker, &topic, &unfit.to_string()),
+                    // A topic that rumqttc refuses can't come from the topics' builders.
+                    Unfit::Refused(error) => log::error!("mqtt: a message to {topic} was refused: {error}"),
+                }
                 continue;
             }
             if flight.handed.is_empty() {
                 flight.moved = Instant::now();
             }
-            flight.handed.push_back(out.token);
+            flight.handed.push_back(Handed { token: out.token, topic });
         }
     }
 
@@ -272,16 +294,16 @@ impl Task {
 
     /// The oldest of what was handed over is on the wire.
     fn written(&self, flight: &mut Flight, packet_id: u16) {
-        let Some(token) = flight.handed.pop_front() else { return };
+        let Some(handed) = flight.handed.pop_front() else { return };
         flight.moved = Instant::now();
         if packet_id == 0 {
-            self.outbox.acked(token);
+            self.outbox.acked(handed.token);
             return;
         }
         if flight.unacked.is_empty() {
             flight.progress = flight.moved;
         }
-        flight.unacked.insert(packet_id, token);
+        flight.unacked.insert(packet_id, handed);
     }
 
     fn say_offline(&self) -> Phase {

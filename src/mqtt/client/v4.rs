@@ -1,23 +1,25 @@
 //! The connection in MQTT 3.1.1.
 
 use rumqttc::{
-    AsyncClient, ClientError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, QoS,
-    SubscribeFilter, SubscribeReasonCode,
+    AsyncClient, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, QoS, SubscribeFilter,
+    SubscribeReasonCode,
 };
 
 use super::Tuning;
 use super::judge::judge;
-use super::wire::{CHANNEL, EXTRA, Happening, MAX_INCOMING, MAX_OUTGOING, PACKET_IDS, Session, Settings};
+use super::wire::{
+    self, CHANNEL, EXTRA, Happening, MAX_INCOMING, MAX_OUTGOING, PACKET_IDS, Session, Settings, Unfit,
+};
 use crate::mqtt::Options;
 use crate::mqtt::commands::Received;
 use crate::mqtt::message::{Message, Qos};
 use crate::mqtt::trouble::{Kind, Trouble};
 
 /// Asks things of the connection, and never waits.
-pub(in crate::mqtt::client) struct Sender(AsyncClient);
+pub(super) struct Sender(AsyncClient);
 
 /// What happens on the connection.
-pub(in crate::mqtt::client) struct Events(EventLoop);
+pub(super) struct Events(EventLoop);
 
 /// rumqttc's options for one session.
 pub(super) fn options(options: &Options, settings: Settings, status_topic: &str) -> MqttOptions {
@@ -45,20 +47,23 @@ pub(super) async fn connect(options: MqttOptions, tuning: &Tuning) -> Result<Ses
     network.set_connection_timeout(tuning.ack_timeout.as_secs().max(1));
     eventloop.set_network_options(network);
     match eventloop.poll().await {
-        Ok(_) => Ok(Session { sender: Sender(client), events: Events(eventloop) }),
+        Ok(_) => Ok(Session {
+            sender: wire::Sender::V311(Sender(client)),
+            events: wire::Events::V311(Box::new(Events(eventloop))),
+        }),
         Err(error) => Err(judge(error, Kind::ClosedAtOnce)),
     }
 }
 
 impl Sender {
     /// Hands a message over.
-    pub fn publish(&self, message: Message) -> Result<(), ClientError> {
+    pub fn publish(&self, message: Message) -> Result<(), Unfit> {
         let qos = match message.qos() {
             Qos::AtMostOnce => QoS::AtMostOnce,
             Qos::AtLeastOnce => QoS::AtLeastOnce,
         };
         let Message { topic, payload, retain, .. } = message;
-        self.0.try_publish(topic, qos, retain, payload)
+        self.0.try_publish(topic, qos, retain, payload).map_err(|error| Unfit::Refused(error.to_string()))
     }
 
     /// Asks for what is published under these filters; `false`: there is no room for the request.
@@ -81,7 +86,7 @@ impl Events {
             Event::Outgoing(Outgoing::Publish(id)) => Happening::Written(id),
             Event::Outgoing(Outgoing::Disconnect) => Happening::Disconnected,
             Event::Outgoing(Outgoing::AwaitAck(id)) => Happening::Stuck(id),
-            Event::Incoming(Packet::PubAck(ack)) => Happening::Acknowledged(ack.pkid),
+            Event::Incoming(Packet::PubAck(ack)) => Happening::Acknowledged(ack.pkid, None),
             Event::Incoming(Packet::SubAck(ack)) => {
                 let refused = ack.return_codes.contains(&SubscribeReasonCode::Failure);
                 let refusal =

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Tuning, contradictions, is_ipv6, v4};
+use super::{Tuning, contradictions, is_ipv6, v4, v5};
 use crate::mqtt::commands::Received;
 use crate::mqtt::error::Error;
+use crate::mqtt::message::Message;
 use crate::mqtt::trouble::{Kind, Trouble};
-use crate::mqtt::{MAX_PAYLOAD, Options, tls};
-
-pub(super) use super::v4::{Events, Sender};
+use crate::mqtt::{MAX_PAYLOAD, Options, Protocol, tls};
 
 /// Requests that rumqttc may hold before they are on the wire: enough to batch, too few to age.
 pub(super) const CHANNEL: usize = 16;
@@ -30,13 +29,70 @@ pub(super) struct Session {
     pub events: Events,
 }
 
+/// Asks things of the connection, and never waits.
+pub(super) enum Sender {
+    V311(v4::Sender),
+    V5(v5::Sender),
+}
+
+/// Says what happens on the connection.
+pub(super) enum Events {
+    V311(Box<v4::Events>),
+    V5(Box<v5::Events>),
+}
+
+/// Why a message can't be handed over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfit {
+    #[error("it has {bytes} bytes, and the broker takes {most}")]
+    TooLarge { bytes: usize, most: usize },
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Sender {
+    /// Hands a message over.
+    pub fn publish(&self, message: Message) -> Result<(), Unfit> {
+        match self {
+            Sender::V311(sender) => sender.publish(message),
+            Sender::V5(sender) => sender.publish(message),
+        }
+    }
+
+    /// Asks for what is published under these filters; `false`: there is no room for the request.
+    pub fn subscribe(&self, filters: &[String]) -> bool {
+        match self {
+            Sender::V311(sender) => sender.subscribe(filters),
+            Sender::V5(sender) => sender.subscribe(filters),
+        }
+    }
+
+    /// Says farewell; `false`: there is no room for the request.
+    pub fn disconnect(&self) -> bool {
+        match self {
+            Sender::V311(sender) => sender.disconnect(),
+            Sender::V5(sender) => sender.disconnect(),
+        }
+    }
+}
+
+impl Events {
+    /// The next thing that happens; must not be cancelled while the session goes on.
+    pub async fn next(&mut self) -> Result<Happening, Trouble> {
+        match self {
+            Events::V311(events) => events.next().await,
+            Events::V5(events) => events.next().await,
+        }
+    }
+}
+
 /// What happened on the connection.
 #[derive(Debug, PartialEq)]
 pub(super) enum Happening {
     /// The oldest message that was handed over is on the wire, with this packet id; 0: nobody will acknowledge it.
     Written(u16),
-    /// The broker has the message with this packet id.
-    Acknowledged(u16),
+    /// The broker has the message with this packet id; or it will not have it, and says why.
+    Acknowledged(u16, Option<String>),
     /// The next message would have to take this packet id, which is still out.
     Stuck(u16),
     /// The broker's answer to a subscription: what it refuses is said in words.
@@ -79,7 +135,10 @@ impl Settings {
 /// Whether a session could be begun with these options.
 pub(super) fn check(options: &Options, status_topic: &str) -> Result<(), Error> {
     let settings = Settings::read(options)?;
-    v4::options(options, settings, status_topic);
+    match options.protocol {
+        Protocol::V311 => drop(v4::options(options, settings, status_topic)),
+        Protocol::V5 => drop(v5::options(options, settings, status_topic)),
+    }
     Ok(())
 }
 
@@ -97,7 +156,12 @@ pub(super) async fn connect(
         Ok(Err(error)) => return Err(Trouble::new(Kind::Resolve, error)),
         Err(_) => return Err(Trouble::new(Kind::Resolve, "no answer in time")),
     }
-    let connected = v4::connect(v4::options(options, settings, status_topic), tuning);
+    let connected = async {
+        match options.protocol {
+            Protocol::V311 => v4::connect(v4::options(options, settings, status_topic), tuning).await,
+            Protocol::V5 => v5::connect(v5::options(options, settings, status_topic), tuning).await,
+        }
+    };
     match timeout(tuning.connect_timeout, connected).await {
         Ok(session) => session,
         Err(_) => {

@@ -265,6 +265,12 @@ impl Queue {
         }
     }
 
+    /// The broker will not have it; that is as final as an acknowledgement.
+    pub fn refused(&mut self, token: Token) {
+        self.acked(token);
+        self.dropped.rejected += 1;
+    }
+
     fn drop_front_event(&mut self) {
         if let Some(event) = self.events.pop_front() {
             self.bytes -= event.message.len();
