@@ -8,10 +8,11 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 use support::client::{STATUS, options, quick};
 use support::daemon::{Daemon, START, config, folder_of, until};
-use support::mosquitto::{Broker, PATIENCE, Received, Subscriber};
+use support::mosquitto::{Broker, PATIENCE, Received, Setup, Subscriber};
 use vigie::mqtt::client::{Client, Tuning};
 use vigie::mqtt::inbox::inbox;
 use vigie::mqtt::{Message, Protocol};
@@ -205,6 +206,57 @@ fn without_commands_nothing_is_subscribed_to_and_the_state_is_said_all_the_same(
     labels(&all);
     labels(&all);
     assert!(!broker.log().contains("SUBSCRIBE from vigie-porch"), "it only talks");
+}
+
+#[test]
+fn in_mqtt_5_too_and_there_a_retained_command_is_known_at_once() {
+    let broker = Broker::start();
+    let pictures = folder_of(&["musicians.jpg"]);
+    let all = broker.subscribe("vigie/porch/front/#");
+    let status = broker.subscribe("vigie/porch/status");
+    let config = config(broker.port, pictures.path());
+    let daemon = Daemon::start(&format!("mqtt.protocol = '5'\n{config}"));
+    labels(&all);
+    broker.publish(&format!("{FRONT}/detect/set"), "OFF", true);
+    assert!(json(&next(&all, "error"))["reason"].as_str().unwrap().contains("is retained"));
+    labels(&all);
+    broker.publish(&format!("{FRONT}/detect/set"), "OFF", false);
+    until(&all, "state", |message| message.topic.ends_with("/detect/state") && message.payload == "OFF");
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end().code, Some(0));
+    until(&status, "farewell", |message| message.payload == "offline");
+    assert!(broker.log().contains("(p5, c1, k30"), "it was MQTT 5");
+}
+
+/// The access list that docs/mqtt.md gives lets the board work, Home Assistant switch, and nobody else.
+#[test]
+fn the_documented_access_list_does_what_it_says() {
+    let docs = include_str!("../docs/mqtt.md");
+    let list = docs.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access");
+    std::fs::write(&file, list).unwrap();
+    let broker =
+        Broker::with(&Setup { extra: &format!("acl_file {}\n", file.display()), ..Setup::default() });
+    let pictures = folder_of(&["musicians.jpg"]);
+    let states = broker.subscribe(&format!("{FRONT}/detect/state"));
+    let config = config(broker.port, pictures.path());
+    let _daemon = Daemon::start(&format!("mqtt.username = 'porch'\n{config}"));
+    until(&states, "state", |message| message.payload == "ON");
+    let command = format!("{FRONT}/detect/set");
+    broker.publish_as(&["-u", "stranger"], &command, "OFF", false);
+    broker.publish(&command, "OFF", false);
+    assert!(states.is_silent_for(Duration::from_secs(1)), "strangers only read");
+    broker.publish_as(&["-u", "homeassistant"], &command, "OFF", false);
+    until(&states, "state", |message| message.payload == "OFF");
+    broker.publish_as(&["-u", "homeassistant"], &format!("{FRONT}/threshold/person/set"), "0.9", false);
+    let threshold = broker.subscribe(&format!("{FRONT}/threshold/person/state"));
+    until(&threshold, "state", |message| message.payload == "0.9");
+    broker.publish_as(&["-u", "homeassistant"], &format!("{FRONT}/detect/state"), "ON", false);
+    assert!(
+        states.is_silent_for(Duration::from_millis(500)),
+        "it switches, and does not speak for the board"
+    );
 }
 
 /// The device's figures, the next ones.

@@ -152,10 +152,16 @@ impl Broker {
 
     /// Publishes with mosquitto's own client, QoS 1; returns when the broker has it.
     pub fn publish(&self, topic: &str, payload: impl AsRef<[u8]>, retain: bool) {
+        self.publish_as(&[], topic, payload, retain);
+    }
+
+    /// [`Broker::publish`] as somebody: with more arguments for mosquitto's client.
+    pub fn publish_as(&self, who: &[&str], topic: &str, payload: impl AsRef<[u8]>, retain: bool) {
         let payload = payload.as_ref();
         let source = if payload.is_empty() { "-n" } else { "-s" };
         let arguments = ["-q", "1", source, "-r"];
-        let mut child = self.publisher(topic, if retain { &arguments } else { &arguments[..3] });
+        let arguments = [who, if retain { &arguments } else { &arguments[..3] }].concat();
+        let mut child = self.publisher(topic, &arguments);
         child.stdin.take().unwrap().write_all(payload).unwrap();
         assert!(child.wait().unwrap().success(), "mosquitto_pub failed");
     }
