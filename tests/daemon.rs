@@ -59,6 +59,10 @@ fn from_photographs_to_the_broker_and_a_clean_stop() {
                 let latency = &json["cameras"]["front"]["latency_ms"]["infer"];
                 assert!(processed == 0 || latency.is_null() || latency["p95"].as_f64().unwrap() > 0.0);
             }
+            "front/detect/state" => assert_eq!((payload.as_str(), qos), ("ON", 1)),
+            value if value.starts_with("front/threshold/") && value.ends_with("/state") => {
+                assert_eq!((payload.as_str(), qos), ("0.35", 1), "as the configuration says");
+            }
             value if value.ends_with("/count") || value.ends_with("/active") => {
                 assert!(payload.parse::<u32>().is_ok(), "{topic} {payload}");
                 assert_eq!(qos, 1);

@@ -21,7 +21,7 @@ use support::gate::Gate;
 use support::mosquitto::{Broker, Setup, Subscriber};
 use vigie::mqtt::client::{Client, Tuning};
 use vigie::mqtt::payload::rfc3339;
-use vigie::mqtt::{Message, Options, Publisher, SpoolKind, spool};
+use vigie::mqtt::{Message, Options, Protocol, Publisher, SpoolKind, spool};
 
 const TOPIC: &str = "vigie/porch/front/events";
 /// Names the work of the publishing process, which is this program again.
@@ -95,6 +95,8 @@ fn publisher() {
 
 async fn publish(work: &Work) {
     let options = Options {
+        commands: false,
+        protocol: Protocol::V311,
         host: "127.0.0.1".into(),
         port: work.port,
         tls: None,

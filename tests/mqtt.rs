@@ -1,66 +1,46 @@
 //! The client against a real mosquitto: births and wills, order, outages, takeovers, large messages.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[macro_use]
 mod support;
 
 use std::time::{Duration, Instant};
 
+use support::client::{STATUS, options, quick, until};
 use support::gate::Gate;
 use support::mosquitto::{Broker, PATIENCE, Received, Setup, free_port};
-use vigie::mqtt::client::{Client, Tuning};
-use vigie::mqtt::{Message, Options, Publisher, Stats};
+use vigie::mqtt::client::Client;
+use vigie::mqtt::{Message, Options, Protocol};
 
-const STATUS: &str = "vigie/porch/status";
-
-fn options(port: u16) -> Options {
-    Options {
-        host: "127.0.0.1".into(),
-        port,
-        tls: None,
-        username: None,
-        password: None,
-        client_id: "porch-1".into(),
-        keep_alive: Duration::from_secs(5),
-        prefix: "vigie".into(),
-        queue_messages: 1000,
-        queue_bytes: 16 << 20,
-        spool: None,
-    }
-}
-
-fn quick() -> Tuning {
-    Tuning {
-        first_pause: Duration::from_millis(20),
-        longest_pause: Duration::from_millis(200),
-        ..Tuning::default()
-    }
-}
-
-fn spawn(port: u16) -> Client {
-    Client::spawn_with(options(port), STATUS.into(), quick()).unwrap()
-}
-
-async fn until(publisher: &Publisher, what: &str, condition: impl Fn(&Stats) -> bool) -> Stats {
-    let start = Instant::now();
-    loop {
-        let stats = publisher.stats();
-        if condition(&stats) {
-            return stats;
-        }
-        assert!(start.elapsed() < PATIENCE, "not {what} in time: {stats:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+fn spawn(port: u16, protocol: Protocol) -> Client {
+    Client::spawn_with(options(port, protocol), STATUS.into(), quick()).unwrap()
 }
 
 fn received(retained: bool, qos: u8, topic: &str, payload: &str) -> Received {
     Received { retained, qos, topic: topic.into(), payload: payload.into() }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn birth_messages_and_a_clean_stop() {
+in_both_protocols! {
+    birth_messages_and_a_clean_stop
+    the_last_will_says_offline_when_the_connection_is_cut
+    a_network_that_is_cut_brings_offline_and_then_online
+    a_network_that_goes_silent_does_not_leave_a_stale_offline
+    a_stop_towards_a_broker_that_hangs_keeps_its_deadline
+    a_broker_that_is_down_at_start_is_waited_for
+    a_broker_that_is_killed_and_comes_back_loses_nothing
+    what_was_in_flight_when_the_broker_died_comes_again
+    the_queue_is_bounded_while_the_broker_is_away
+    a_listener_that_hangs_up_at_once_is_not_hammered
+    another_client_with_the_same_id_is_named
+    a_megabyte_goes_through_and_more_than_the_limit_is_refused
+    a_message_that_the_broker_hangs_up_on_does_not_block_the_others_for_ever
+    many_threads_publish_at_once_and_nobody_waits
+}
+
+async fn birth_messages_and_a_clean_stop(protocol: Protocol) {
     let broker = Broker::start();
     let subscriber = broker.subscribe("vigie/#");
-    let client = spawn(broker.port);
+    let client = spawn(broker.port, protocol);
     let publisher = client.publisher();
     assert_eq!(subscriber.next(), received(false, 1, STATUS, "online"));
     publisher.publish(Message::state("vigie/porch/front/person/count", "2"));
@@ -87,23 +67,21 @@ async fn birth_messages_and_a_clean_stop() {
     assert!(broker.log().contains("Received DISCONNECT from porch-1"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_last_will_says_offline_when_the_connection_is_cut() {
+async fn the_last_will_says_offline_when_the_connection_is_cut(protocol: Protocol) {
     let broker = Broker::start();
     let subscriber = broker.subscribe(STATUS);
-    let client = spawn(broker.port);
+    let client = spawn(broker.port, protocol);
     assert_eq!(subscriber.next(), received(false, 1, STATUS, "online"));
     drop(client);
     assert_eq!(subscriber.next(), received(false, 1, STATUS, "offline"), "same topic and qos as the birth");
     assert_eq!(broker.subscribe(STATUS).next(), received(true, 1, STATUS, "offline"), "and as retained");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_network_that_is_cut_brings_offline_and_then_online() {
+async fn a_network_that_is_cut_brings_offline_and_then_online(protocol: Protocol) {
     let broker = Broker::start();
     let gate = Gate::to(broker.port, true);
     let subscriber = broker.subscribe("vigie/#");
-    let client = spawn(gate.port);
+    let client = spawn(gate.port, protocol);
     let publisher = client.publisher();
     assert_eq!(subscriber.next().payload, "online");
     publisher.publish(Message::state("vigie/porch/front/status", "online"));
@@ -118,12 +96,11 @@ async fn a_network_that_is_cut_brings_offline_and_then_online() {
 }
 
 /// The broker still holds the dead connection when the new one comes, and publishes the old one's will.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_network_that_goes_silent_does_not_leave_a_stale_offline() {
+async fn a_network_that_goes_silent_does_not_leave_a_stale_offline(protocol: Protocol) {
     let broker = Broker::start();
     let gate = Gate::to(broker.port, true);
     let subscriber = broker.subscribe(STATUS);
-    let options = Options { keep_alive: Duration::from_secs(1), ..options(gate.port) };
+    let options = Options { keep_alive: Duration::from_secs(1), ..options(gate.port, protocol) };
     let client = Client::spawn_with(options, STATUS.into(), quick()).unwrap();
     let publisher = client.publisher();
     assert_eq!(subscriber.next().payload, "online");
@@ -135,11 +112,10 @@ async fn a_network_that_goes_silent_does_not_leave_a_stale_offline() {
     assert_eq!(broker.subscribe(STATUS).next(), received(true, 1, STATUS, "online"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stop_towards_a_broker_that_hangs_keeps_its_deadline() {
+async fn a_stop_towards_a_broker_that_hangs_keeps_its_deadline(protocol: Protocol) {
     let broker = Broker::start();
     let gate = Gate::to(broker.port, true);
-    let client = spawn(gate.port);
+    let client = spawn(gate.port, protocol);
     let publisher = client.publisher();
     until(&publisher, "born", |s| s.published == 1).await;
     gate.freeze();
@@ -150,10 +126,9 @@ async fn a_stop_towards_a_broker_that_hangs_keeps_its_deadline() {
     assert_eq!(publisher.stats().dropped.closing, 0, "what is in flight may have arrived");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_is_down_at_start_is_waited_for() {
+async fn a_broker_that_is_down_at_start_is_waited_for(protocol: Protocol) {
     let mut broker = Broker::prepare(&Setup::default());
-    let client = spawn(broker.port);
+    let client = spawn(broker.port, protocol);
     let publisher = client.publisher();
     for n in 0..50 {
         publisher.publish(Message::event("vigie/porch/front/events", n.to_string()));
@@ -166,11 +141,10 @@ async fn a_broker_that_is_down_at_start_is_waited_for() {
     assert!(client.close(Duration::from_secs(5)).await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
+async fn a_broker_that_is_killed_and_comes_back_loses_nothing(protocol: Protocol) {
     let mut broker = Broker::start();
     let gate = Gate::to(broker.port, true);
-    let client = spawn(gate.port);
+    let client = spawn(gate.port, protocol);
     let publisher = client.publisher();
     publisher.publish(Message::state("vigie/porch/front/person/count", "1"));
     until(&publisher, "published", |s| s.published == 2).await;
@@ -210,11 +184,10 @@ async fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
 }
 
 /// Killed in the middle of a burst: at least once, and each first arrival in order.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_in_flight_when_the_broker_died_comes_again() {
+async fn what_was_in_flight_when_the_broker_died_comes_again(protocol: Protocol) {
     let mut broker = Broker::start();
     let gate = Gate::to(broker.port, true);
-    let client = spawn(gate.port);
+    let client = spawn(gate.port, protocol);
     let publisher = client.publisher();
     until(&publisher, "born", |s| s.published == 1).await;
     let mut seen = Vec::new();
@@ -255,10 +228,9 @@ async fn what_was_in_flight_when_the_broker_died_comes_again() {
     assert!(!seen.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_queue_is_bounded_while_the_broker_is_away() {
+async fn the_queue_is_bounded_while_the_broker_is_away(protocol: Protocol) {
     let mut broker = Broker::prepare(&Setup::default());
-    let options = Options { queue_messages: 10, ..options(broker.port) };
+    let options = Options { queue_messages: 10, ..options(broker.port, protocol) };
     let client = Client::spawn_with(options, STATUS.into(), quick()).unwrap();
     let publisher = client.publisher();
     for n in 0..25 {
@@ -270,10 +242,9 @@ async fn the_queue_is_bounded_while_the_broker_is_away() {
     until(&publisher, "drained", |s| s.connected && s.queued == 0 && s.published == 11).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_listener_that_hangs_up_at_once_is_not_hammered() {
+async fn a_listener_that_hangs_up_at_once_is_not_hammered(protocol: Protocol) {
     let gate = Gate::to(free_port(), false);
-    let client = spawn(gate.port);
+    let client = spawn(gate.port, protocol);
     let publisher = client.publisher();
     let stats = until(&publisher, "in trouble", |s| s.trouble.is_some()).await;
     let trouble = stats.trouble.unwrap();
@@ -288,11 +259,11 @@ async fn a_listener_that_hangs_up_at_once_is_not_hammered() {
     assert!(!client.close(Duration::from_secs(5)).await, "nothing to say goodbye to, and no waiting for it");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn another_client_with_the_same_id_is_named() {
+async fn another_client_with_the_same_id_is_named(protocol: Protocol) {
     let broker = Broker::start();
-    let ours = spawn(broker.port);
-    let theirs = Client::spawn_with(options(broker.port), "vigie/garage/status".into(), quick()).unwrap();
+    let ours = spawn(broker.port, protocol);
+    let theirs =
+        Client::spawn_with(options(broker.port, protocol), "vigie/garage/status".into(), quick()).unwrap();
     let stats = until(&ours.publisher(), "taken over", |s| {
         s.trouble.as_ref().is_some_and(|t| t.contains("another client is using this client id"))
     })
@@ -302,11 +273,10 @@ async fn another_client_with_the_same_id_is_named() {
     until(&ours.publisher(), "connected", |s| s.connected).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_megabyte_goes_through_and_more_than_the_limit_is_refused() {
+async fn a_megabyte_goes_through_and_more_than_the_limit_is_refused(protocol: Protocol) {
     let broker = Broker::start();
     let subscriber = broker.subscribe("big");
-    let client = spawn(broker.port);
+    let client = spawn(broker.port, protocol);
     let publisher = client.publisher();
     let payload: String = (0..1 << 20).map(|n| char::from(b'a' + (n % 23) as u8)).collect();
     publisher.publish(Message::event("big", payload.as_str()));
@@ -318,11 +288,10 @@ async fn a_megabyte_goes_through_and_more_than_the_limit_is_refused() {
     assert_eq!((stats.dropped.too_large, stats.reconnects), (1, 0));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_the_broker_hangs_up_on_does_not_block_the_others_for_ever() {
+async fn a_message_that_the_broker_hangs_up_on_does_not_block_the_others_for_ever(protocol: Protocol) {
     let broker = Broker::with(&Setup { extra: "max_packet_size 1000\n", ..Setup::default() });
     let subscriber = broker.subscribe("e");
-    let client = spawn(broker.port);
+    let client = spawn(broker.port, protocol);
     let publisher = client.publisher();
     publisher.publish(Message::event("e", "before"));
     publisher.publish(Message::event("e", vec![b'x'; 5000]));
@@ -334,10 +303,9 @@ async fn a_message_that_the_broker_hangs_up_on_does_not_block_the_others_for_eve
     while subscriber.next().payload != "after" {}
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_threads_publish_at_once_and_nobody_waits() {
+async fn many_threads_publish_at_once_and_nobody_waits(protocol: Protocol) {
     let broker = Broker::start();
-    let client = spawn(broker.port);
+    let client = spawn(broker.port, protocol);
     let publisher = client.publisher();
     until(&publisher, "born", |s| s.published == 1).await;
     let longest = std::thread::scope(|scope| {

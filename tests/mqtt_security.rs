@@ -1,6 +1,7 @@
 //! The client against a real mosquitto that wants a password, TLS, or a client certificate.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[macro_use]
 mod support;
 
 use std::path::PathBuf;
@@ -9,14 +10,15 @@ use std::time::{Duration, Instant};
 use support::certificates::Certificates;
 use support::mosquitto::{Broker, PATIENCE, Setup};
 use vigie::mqtt::client::{Client, Tuning};
-use vigie::mqtt::{Options, Secret, Tls};
+use vigie::mqtt::{Options, Protocol, Secret, Tls};
 
 const STATUS: &str = "vigie/porch/status";
 
-fn options(broker: &Broker, tls: Option<Tls>) -> Options {
+fn options(broker: &Broker, tls: Option<Tls>, protocol: Protocol) -> Options {
     Options {
         host: "localhost".into(),
         port: broker.port,
+        protocol,
         tls,
         username: None,
         password: None,
@@ -26,6 +28,7 @@ fn options(broker: &Broker, tls: Option<Tls>) -> Options {
         queue_messages: 100,
         queue_bytes: 1 << 20,
         spool: None,
+        commands: true,
     }
 }
 
@@ -55,8 +58,19 @@ fn ca(path: &std::path::Path) -> Option<Tls> {
     Some(Tls { ca_file: Some(path.into()), client: None })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_password_from_a_file() {
+in_both_protocols! {
+    a_password_from_a_file
+    no_user_at_all_is_refused_where_one_is_wanted
+    a_password_file_that_is_missing_stops_the_start
+    tls_with_our_own_authority
+    a_broker_of_an_unknown_authority_is_refused
+    a_certificate_for_another_name_is_refused
+    mutual_tls
+    plain_towards_tls_and_tls_towards_plain_say_so
+    a_name_without_an_address_is_told
+}
+
+async fn a_password_from_a_file(protocol: Protocol) {
     let broker = Broker::with(&Setup { login: Some(("vigie", "s3cret word")), ..Setup::default() });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
@@ -64,7 +78,7 @@ async fn a_password_from_a_file() {
     let options = Options {
         username: Some("vigie".into()),
         password: Some(Secret::File(file.clone())),
-        ..options(&broker, None)
+        ..options(&broker, None, protocol)
     };
     let client = spawn(options);
     let trouble = outcome(&client).await.expect("a wrong password is refused");
@@ -77,63 +91,60 @@ async fn a_password_from_a_file() {
     assert!(client.close(Duration::from_secs(5)).await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_user_at_all_is_refused_where_one_is_wanted() {
+async fn no_user_at_all_is_refused_where_one_is_wanted(protocol: Protocol) {
     let broker = Broker::with(&Setup { login: Some(("vigie", "s3cret")), ..Setup::default() });
-    let trouble = outcome(&spawn(options(&broker, None))).await.expect("refused");
+    let trouble = outcome(&spawn(options(&broker, None, protocol))).await.expect("refused");
     assert!(trouble.contains("does not authorise"), "{trouble}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_password_file_that_is_missing_stops_the_start() {
+async fn a_password_file_that_is_missing_stops_the_start(protocol: Protocol) {
     let broker = Broker::start();
     let secret = Secret::File("/nonexistent/password".into());
-    let options =
-        Options { username: Some("vigie".into()), password: Some(secret), ..options(&broker, None) };
+    let options = Options {
+        username: Some("vigie".into()),
+        password: Some(secret),
+        ..options(&broker, None, protocol)
+    };
     let error = Client::spawn(options, STATUS.into()).err().unwrap().to_string();
     assert!(error.contains("/nonexistent/password"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn tls_with_our_own_authority() {
+async fn tls_with_our_own_authority(protocol: Protocol) {
     let certificates = Certificates::new();
     let broker = Broker::with(&Setup { tls: Some(&certificates), ..Setup::default() });
     let subscriber = broker.subscribe(STATUS);
-    let client = spawn(options(&broker, ca(&certificates.ca)));
+    let client = spawn(options(&broker, ca(&certificates.ca), protocol));
     assert_eq!(subscriber.next().payload, "online");
     assert!(client.close(Duration::from_secs(5)).await);
     assert_eq!(subscriber.next().payload, "offline");
 
-    let by_address = Options { host: "127.0.0.1".into(), ..options(&broker, ca(&certificates.ca)) };
+    let by_address = Options { host: "127.0.0.1".into(), ..options(&broker, ca(&certificates.ca), protocol) };
     assert_eq!(outcome(&spawn(by_address)).await, None, "the certificate is for the address too");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_of_an_unknown_authority_is_refused() {
+async fn a_broker_of_an_unknown_authority_is_refused(protocol: Protocol) {
     let certificates = Certificates::new();
     let broker = Broker::with(&Setup { tls: Some(&certificates), ..Setup::default() });
     let strangers = Certificates::new();
-    let client = spawn(options(&broker, ca(&strangers.ca)));
+    let client = spawn(options(&broker, ca(&strangers.ca), protocol));
     let trouble = outcome(&client).await.expect("refused");
     assert!(trouble.contains("certificate is not accepted") && trouble.contains("ca_file"), "{trouble}");
-    let system = outcome(&spawn(options(&broker, Some(Tls::default())))).await.expect("refused");
+    let system = outcome(&spawn(options(&broker, Some(Tls::default()), protocol))).await.expect("refused");
     assert!(system.contains("certificate is not accepted"), "{system}");
     assert!(!broker.log().contains("as porch-1"), "no CONNECT was ever sent");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_for_another_name_is_refused() {
+async fn a_certificate_for_another_name_is_refused(protocol: Protocol) {
     let certificates = Certificates::for_hosts(&["elsewhere.lan"]);
     let broker = Broker::with(&Setup { tls: Some(&certificates), ..Setup::default() });
-    let trouble = outcome(&spawn(options(&broker, ca(&certificates.ca)))).await.expect("refused");
+    let trouble = outcome(&spawn(options(&broker, ca(&certificates.ca), protocol))).await.expect("refused");
     assert!(
         trouble.contains("certificate is not accepted") && trouble.contains("elsewhere.lan"),
         "{trouble}"
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn mutual_tls() {
+async fn mutual_tls(protocol: Protocol) {
     let certificates = Certificates::new();
     let broker = Broker::with(&Setup {
         tls: Some(&certificates),
@@ -142,12 +153,13 @@ async fn mutual_tls() {
         ..Setup::default()
     });
     let tls = Tls { ca_file: Some(certificates.ca.clone()), client: Some(certificates.client.clone()) };
-    let client = spawn(options(&broker, Some(tls)));
+    let client = spawn(options(&broker, Some(tls), protocol));
     assert_eq!(outcome(&client).await, None);
     assert!(client.close(Duration::from_secs(5)).await);
     assert!(broker.log().contains("u'porch'"), "the certificate's name is the user");
 
-    let trouble = outcome(&spawn(options(&broker, ca(&certificates.ca)))).await.expect("refused without one");
+    let trouble =
+        outcome(&spawn(options(&broker, ca(&certificates.ca), protocol))).await.expect("refused without one");
     assert!(
         trouble.contains("does not accept our certificate") && trouble.contains("client_cert"),
         "{trouble}"
@@ -155,26 +167,25 @@ async fn mutual_tls() {
 
     let strangers = Certificates::new();
     let tls = Tls { ca_file: Some(certificates.ca.clone()), client: Some(strangers.client.clone()) };
-    let trouble =
-        outcome(&spawn(options(&broker, Some(tls)))).await.expect("refused with another authority's");
+    let trouble = outcome(&spawn(options(&broker, Some(tls), protocol)))
+        .await
+        .expect("refused with another authority's");
     assert!(trouble.contains("does not accept our certificate"), "{trouble}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn plain_towards_tls_and_tls_towards_plain_say_so() {
+async fn plain_towards_tls_and_tls_towards_plain_say_so(protocol: Protocol) {
     let certificates = Certificates::new();
     let broker = Broker::with(&Setup { tls: Some(&certificates), ..Setup::default() });
-    let trouble = outcome(&spawn(options(&broker, None))).await.expect("refused");
+    let trouble = outcome(&spawn(options(&broker, None, protocol))).await.expect("refused");
     assert!(trouble.contains("mqtts://"), "{trouble}");
     let plain = Broker::start();
-    let trouble = outcome(&spawn(options(&plain, ca(&certificates.ca)))).await.expect("refused");
+    let trouble = outcome(&spawn(options(&plain, ca(&certificates.ca), protocol))).await.expect("refused");
     assert!(trouble.contains("TLS failed") && trouble.contains("8883"), "{trouble}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_name_without_an_address_is_told() {
+async fn a_name_without_an_address_is_told(protocol: Protocol) {
     let broker = Broker::start();
-    let options = Options { host: "broker.invalid".into(), ..options(&broker, None) };
+    let options = Options { host: "broker.invalid".into(), ..options(&broker, None, protocol) };
     let trouble = outcome(&spawn(options)).await.expect("unresolved");
     assert!(trouble.contains("can't resolve"), "{trouble}");
 }
@@ -187,7 +198,7 @@ fn unusable_files_are_named() {
     let (cert, key) = certificates.client.clone();
     let with = |ca: Option<&PathBuf>, client: Option<(PathBuf, PathBuf)>| {
         let tls = Tls { ca_file: ca.cloned(), client };
-        vigie::mqtt::client::check(&options(&broker, Some(tls)), None)[0].to_string()
+        vigie::mqtt::client::check(&options(&broker, Some(tls), Protocol::V311), None)[0].to_string()
     };
     let missing = PathBuf::from("/nonexistent/ca.pem");
     assert!(with(Some(&missing), None).contains("ca file /nonexistent/ca.pem"));

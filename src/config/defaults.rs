@@ -6,9 +6,12 @@ use log::LevelFilter;
 
 use super::{MotionGate, Shot};
 use crate::detector::Options;
+use crate::mqtt::Protocol;
 
 /// `mqtt.prefix`
 pub const PREFIX: &str = "vigie";
+/// `mqtt.protocol`
+pub const PROTOCOL: Protocol = Protocol::V311;
 /// `mqtt.keep_alive`
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// `mqtt.queue_messages`
@@ -27,6 +30,8 @@ pub const BIRTH_TOPIC: &str = "homeassistant/status";
 pub const BIRTH_PAYLOAD: &str = "online";
 /// `frigate.prefix`, Frigate's own.
 pub const FRIGATE_PREFIX: &str = "frigate";
+/// `mqtt.commands`
+pub const COMMANDS: bool = true;
 /// `model.threads`: chosen from the cores.
 pub const THREADS: u64 = 0;
 /// `model.nms_iou`

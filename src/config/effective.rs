@@ -109,6 +109,7 @@ fn mqtt(options: &Options, dialects: impl Iterator<Item = DialectName>) -> raw::
     let client = options.tls.as_ref().and_then(|tls| tls.client.as_ref());
     raw::Mqtt {
         url: text(&url),
+        protocol: key(OneOf(options.protocol)),
         username: options.username.as_deref().and_then(text),
         password_file: match &options.password {
             Some(Secret::File(file)) => path(file),
@@ -134,6 +135,7 @@ fn mqtt(options: &Options, dialects: impl Iterator<Item = DialectName>) -> raw::
             })
         }),
         dialects: list(dialects.map(OneOf)),
+        commands: key(options.commands),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::mqtt::client::Tuning;
+use crate::mqtt::inbox::Inbox;
 use crate::mqtt::stdout::Lines;
 use crate::mqtt::{self, Client, Message, Options, Publisher, Sink};
 
@@ -23,15 +25,20 @@ pub enum Broker {
 }
 
 impl Broker {
-    /// Opens it and says `online` on `status_topic`; must be called on a tokio runtime.
+    /// Opens it and says `online` on `status_topic`; a broker's client puts what comes into `inbox`. Must be called on a
+    /// tokio runtime.
     ///
     /// # Errors
     /// When the options can't be used. A broker that is away is no error.
-    pub fn open(options: Option<Options>, status_topic: String) -> Result<Broker, mqtt::Error> {
+    pub fn open(
+        options: Option<Options>,
+        status_topic: String,
+        inbox: Option<Inbox>,
+    ) -> Result<Broker, mqtt::Error> {
         match options {
             Some(options) => {
                 log::info!("broker {}:{}", options.host, options.port);
-                Ok(Broker::Client(Client::spawn(options, status_topic)?))
+                Ok(Broker::Client(Client::listen(options, status_topic, Tuning::default(), inbox)?))
             }
             None => {
                 let lines = Arc::new(Lines::to_stdout(QUEUED_LINES));

@@ -10,7 +10,7 @@ use super::histogram::{Histogram, Reading};
 use super::host;
 use crate::capture::{Health, State, Vitals};
 use crate::clock::Moment;
-use crate::mqtt::payload::{CameraStats, DeviceStats, Origin, StageLatencies, Stages};
+use crate::mqtt::payload::{CameraStats, CommandStats, DeviceStats, Origin, StageLatencies, Stages};
 use crate::mqtt::{self, Publisher, Site};
 
 /// What one camera's lane counts.
@@ -46,10 +46,44 @@ impl CameraFigures {
     }
 }
 
+/// What is counted of commands.
+#[derive(Debug, Default)]
+pub struct CommandFigures {
+    carried_out: AtomicU64,
+    refused: AtomicU64,
+    /// Shared with the inbox, which ignores what does not fit.
+    pub ignored: Arc<AtomicU64>,
+}
+
+impl CommandFigures {
+    /// One was carried out.
+    pub fn carried_out(&self) {
+        self.carried_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One was refused, and its sender told.
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One was not even read.
+    pub fn ignored(&self) {
+        self.ignored.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counters.
+    pub fn read(&self) -> CommandStats {
+        let [carried_out, refused, ignored] =
+            [&self.carried_out, &self.refused, &*self.ignored].map(|counter| counter.load(Ordering::Relaxed));
+        CommandStats { carried_out, refused, ignored }
+    }
+}
+
 /// Where the figures of the whole device come from.
 pub struct Figures {
     started: Moment,
     cameras: Vec<Source>,
+    commands: Arc<CommandFigures>,
     publisher: Publisher,
 }
 
@@ -62,8 +96,8 @@ struct Source {
 
 impl Figures {
     /// Of a device that started then; no cameras yet.
-    pub fn new(started: Moment, publisher: Publisher) -> Figures {
-        Figures { started, cameras: Vec::new(), publisher }
+    pub fn new(started: Moment, publisher: Publisher, commands: Arc<CommandFigures>) -> Figures {
+        Figures { started, cameras: Vec::new(), commands, publisher }
     }
 
     /// Adds a camera; returns what its lane is to fill.
@@ -95,6 +129,7 @@ impl Figures {
             rss_mib: host::memory_mib().map_or(0.0, |(now, _)| now),
             temperature_c: host::temperature(),
             mqtt: self.publisher.stats(),
+            commands: self.commands.read(),
             cameras: self.cameras.iter().map(camera).collect(),
         }
     }
@@ -113,6 +148,8 @@ pub struct Snapshot {
     pub temperature_c: Option<f32>,
     /// The way to the broker.
     pub mqtt: mqtt::Stats,
+    /// What came of the commands.
+    pub commands: CommandStats,
     /// The cameras, by name.
     pub cameras: BTreeMap<String, CameraSnapshot>,
 }
@@ -154,6 +191,7 @@ impl Snapshot {
         stats.model = site.model.as_str().into();
         stats.rss_mib = f64::from(self.rss_mib);
         stats.temperature_c = self.temperature_c.map(f64::from);
+        stats.commands = self.commands;
         let seconds = self.at.monotonic.saturating_sub(before.at.monotonic).as_secs_f64();
         let cameras = self
             .cameras

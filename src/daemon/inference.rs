@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -13,14 +14,19 @@ use super::wake::Wake;
 use super::watch::Eye;
 use crate::clock::Clock;
 use crate::detector;
+use crate::mqtt::commands::Command;
 
 /// The longest that the thread sleeps: time is to pass for the lanes too.
 const NAP: Duration = Duration::from_secs(1);
+/// So many commands wait at most for the look in progress to end.
+const COMMANDS: usize = 32;
 
 /// The running thread.
 pub struct Inference {
     wake: Arc<Wake>,
     clock: Arc<dyn Clock>,
+    /// Commands for the lanes; the thread reads them between two looks.
+    commands: SyncSender<Command>,
     /// When it last began another round, in milliseconds of the monotonic clock.
     pulse: Arc<AtomicU64>,
     /// What became of it, once.
@@ -42,13 +48,14 @@ impl Inference {
     ) -> std::io::Result<Inference> {
         let (say_ended, ended) = oneshot::channel();
         let (say_closed, closed) = oneshot::channel();
+        let (commands, orders) = sync_channel(COMMANDS);
         let pulse = Arc::new(AtomicU64::new(milliseconds(clock.now().monotonic)));
         let inference =
-            Inference { wake: Arc::clone(&wake), clock: Arc::clone(&clock), pulse, ended, closed };
+            Inference { wake: Arc::clone(&wake), clock: Arc::clone(&clock), commands, pulse, ended, closed };
         let pulse = Arc::clone(&inference.pulse);
         std::thread::Builder::new().name("inference".to_owned()).spawn(move || {
             let (mut lanes, mut eye) = (lanes, eye);
-            let result = run(&mut lanes, &mut eye, clock.as_ref(), &wake, &pulse);
+            let result = run(&mut lanes, &mut eye, &orders, clock.as_ref(), &wake, &pulse);
             // The daemon may have gone already; then nobody has to be told.
             let _ = say_ended.send(result);
             lanes.iter().for_each(Lane::ask_to_stop);
@@ -56,6 +63,14 @@ impl Inference {
             let _ = say_closed.send(());
         })?;
         Ok(inference)
+    }
+
+    /// Hands a command to the camera's lane, which carries it out when the look in progress has ended; `false`: too many
+    /// wait already.
+    pub fn order(&self, command: Command) -> bool {
+        let taken = self.commands.try_send(command).is_ok();
+        self.wake.ring();
+        taken
     }
 
     /// Waits until the thread ends by itself, which it never should, and says why.
@@ -88,6 +103,7 @@ impl Inference {
 fn run(
     lanes: &mut [Lane],
     eye: &mut Eye,
+    orders: &Receiver<Command>,
     clock: &dyn Clock,
     wake: &Wake,
     pulse: &AtomicU64,
@@ -96,6 +112,9 @@ fn run(
         let moment = clock.now();
         let now = moment.monotonic;
         pulse.store(milliseconds(now), Ordering::Relaxed);
+        for Command { camera, change } in orders.try_iter().take(COMMANDS) {
+            lanes.iter_mut().filter(|lane| lane.name() == camera).for_each(|lane| lane.obey(change, moment));
+        }
         lanes.iter_mut().for_each(|lane| lane.tick(moment));
         lanes.sort_unstable_by_key(Lane::due);
         if !look_once(lanes, eye, clock, now)? {

@@ -15,6 +15,7 @@ use crate::detector;
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
 use crate::mqtt::Herald;
+use crate::mqtt::commands::{Change, Setting};
 use crate::mqtt::dialect::Look;
 use crate::turn::Turn;
 use crate::vision;
@@ -44,6 +45,8 @@ pub struct Lane {
     herald: Herald,
     studio: Option<Studio>,
     figures: Arc<CameraFigures>,
+    /// Whether frames are looked at; if not, they are taken all the same, so that the camera's status stays true.
+    detecting: bool,
     /// The status that was said last.
     state: State,
     /// Whether the last frame could not be decoded: such trouble is logged when it begins, not with every frame.
@@ -54,7 +57,7 @@ impl Lane {
     /// A lane for a camera that was introduced as offline.
     pub fn new(parts: Parts, now: Moment) -> Lane {
         let Parts { camera, max_fps, watch, herald, studio, figures } = parts;
-        Lane {
+        let mut lane = Lane {
             camera,
             turn: Turn::new(max_fps),
             frame: Frame::packed(PixelFormat::Grey, Size::default(), now),
@@ -62,8 +65,38 @@ impl Lane {
             herald,
             studio,
             figures,
+            detecting: true,
             state: State::Offline,
             broken: false,
+        };
+        lane.herald.setting(&Setting::Detect(true));
+        lane.say_thresholds(None);
+        lane
+    }
+
+    /// The camera's name.
+    pub fn name(&self) -> &str {
+        self.camera.name()
+    }
+
+    /// Carries a command out, and says what is so then, even if it was so before.
+    pub fn obey(&mut self, change: Change, now: Moment) {
+        match change {
+            Change::Detect(on) => {
+                if self.detecting && !on {
+                    self.watch.pause();
+                    self.say_facts(now);
+                }
+                if !self.detecting && on {
+                    self.turn.reset();
+                }
+                self.detecting = on;
+                self.herald.setting(&Setting::Detect(on));
+            }
+            Change::Threshold { class_id, score } => {
+                self.watch.set_threshold(class_id, score);
+                self.say_thresholds(class_id);
+            }
         }
     }
 
@@ -101,6 +134,10 @@ impl Lane {
             }
         }
         self.turn.taken(clock.now().monotonic);
+        // One that is not online has to prove with a picture that it is.
+        if !self.detecting && self.state == State::Online {
+            return Ok(true);
+        }
         let prepared = match self.watch.prepare(&self.frame, eye) {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -111,6 +148,9 @@ impl Lane {
         self.readable();
         // A camera none of whose pictures can be decoded is not online.
         self.say_status(State::Online);
+        if !self.detecting {
+            return Ok(true);
+        }
         if !self.watch.is_worth_it(self.frame.captured.monotonic, &prepared, eye) {
             self.say_facts(clock.now());
             self.figures.still();
@@ -146,6 +186,15 @@ impl Lane {
         if self.state != state {
             self.state = state;
             self.herald.status(state);
+        }
+    }
+
+    /// Says the threshold of one class, or of each.
+    fn say_thresholds(&mut self, class_id: Option<u16>) {
+        for (id, &score) in (0u16..).zip(self.watch.thresholds().scores()) {
+            if class_id.is_none_or(|class_id| class_id == id) {
+                self.herald.setting(&Setting::Threshold { class_id: id, score });
+            }
         }
     }
 

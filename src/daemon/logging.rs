@@ -8,9 +8,12 @@ use log::Level;
 /// The environment variable that sets levels, for instance `VIGIE_LOG=info,vigie::mqtt=debug`.
 pub const VARIABLE: &str = "VIGIE_LOG";
 
+/// The client's library has a line for each message where ours has one for each kind of trouble.
+const QUIET: &str = "rumqttc=off";
+
 /// Sets the program's logger up; `default` stands where [`VARIABLE`] says nothing. A second call changes nothing.
 pub fn init(default: &str) {
-    let mut builder = Builder::from_env(Env::new().filter_or(VARIABLE, default));
+    let mut builder = Builder::from_env(Env::new().filter_or(VARIABLE, format!("{QUIET},{default}")));
     builder.target(Target::Stderr);
     if under_journald() {
         // sd-daemon(3): a line that starts with <N> gets that priority; journald adds time and unit itself.

@@ -14,9 +14,13 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::detector::{self, ErrorKind, UnknownLabel};
 use crate::mqtt;
+use crate::mqtt::commands::Received;
+use crate::mqtt::inbox::Letters;
 
 mod background;
 mod broker;
+mod bucket;
+mod commands;
 pub mod figures;
 mod gate;
 pub mod histogram;
@@ -123,6 +127,7 @@ pub async fn run(
     let ready = format!("watching {cameras} camera(s)");
     info!("{ready}");
     notify::ready(&ready);
+    let mut letters = system.letters();
     let patience = notify::watchdog_interval();
     let mut pulse = every(patience.map_or(PULSE_EVERY, |patience| patience / 3));
     stats.reset();
@@ -131,6 +136,7 @@ pub async fn run(
             () = &mut shutdown => break Ok(()),
             failure = system.failed() => break Err(failure),
             Some(config) = configurations.recv() => apply(&mut system, &config),
+            Some(message) = next(&mut letters) => system.hear(&message),
             _ = stats.tick() => notify::status(&system.report()),
             _ = pulse.tick() => match system.is_alive(patience.unwrap_or(PULSE_EVERY)) {
                 Ok(true) => notify::alive(),
@@ -142,6 +148,11 @@ pub async fn run(
     notify::stopping();
     system.stop().await;
     result
+}
+
+/// The next command; none where none are heard.
+async fn next(letters: &mut Option<Letters>) -> Option<Received> {
+    letters.as_mut()?.next().await
 }
 
 fn apply(system: &mut System, config: &Config) {

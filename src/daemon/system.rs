@@ -6,7 +6,8 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::broker::Broker;
-use super::figures::{Figures, Snapshot};
+use super::commands::Desk;
+use super::figures::{CommandFigures, Figures, Snapshot};
 use super::inference::Inference;
 use super::lane::{Lane, Parts};
 use super::snapshots::{self, Files, Studio};
@@ -17,7 +18,10 @@ use crate::capture::Camera;
 use crate::clock::{Clock, Moment, Trust};
 use crate::config::{self, Config, defaults};
 use crate::detector::{self, Detector};
-use crate::mqtt::dialect::VoiceOptions;
+use crate::mqtt::commands::{Commands, Received};
+use crate::mqtt::dialect::{Heard, VoiceOptions};
+use crate::mqtt::filter;
+use crate::mqtt::inbox::{self, Letters};
 use crate::mqtt::{Dialect, Frigate, Herald, HomeAssistant, Native, Publisher, Site, Topics, topics};
 
 /// How long the look in progress may take at a stop, until it is left to itself.
@@ -35,6 +39,8 @@ pub struct System {
     site: Arc<Site>,
     dialects: Vec<Box<dyn Dialect>>,
     broker: Broker,
+    desk: Desk,
+    letters: Option<Letters>,
     inference: Inference,
     figures: Figures,
     clock: Arc<dyn Clock>,
@@ -70,13 +76,20 @@ impl System {
         let site = Arc::new(site(&config, &detector, clock.now()));
         let timesync = timesync::Watch::start(site.trust.clone());
         let dialects = dialects(&config, &site)?;
-        let broker = Broker::open(config.mqtt.clone(), Topics::new(&site.prefix, &site.device)?.status())?;
+        let commands = Commands::new(&site)?;
+        let counted = Arc::new(CommandFigures::default());
+        let mut filters = if site.commands { commands.filters() } else { Vec::new() };
+        filters.extend(dialects.iter().flat_map(|dialect| dialect.filters()));
+        let is_wanted = !filters.is_empty();
+        let (inbox, letters) = is_wanted.then(|| inbox::inbox(filters, Arc::clone(&counted.ignored))).unzip();
+        let status = Topics::new(&site.prefix, &site.device)?.status();
+        let broker = Broker::open(config.mqtt.clone(), status, inbox)?;
         let publisher = broker.publisher();
         for dialect in &dialects {
             dialect.introduce(&mut |message| publisher.publish(message));
         }
         let wake = Arc::new(Wake::default());
-        let mut figures = Figures::new(clock.now(), Arc::clone(&publisher));
+        let mut figures = Figures::new(clock.now(), Arc::clone(&publisher), Arc::clone(&counted));
         let mut lanes = Vec::with_capacity(config.cameras.len());
         for camera in &config.cameras {
             let house = House {
@@ -91,11 +104,14 @@ impl System {
         }
         let inference = Inference::start(lanes, Eye::new(detector), Arc::clone(&clock), wake)?;
         let reported = (figures.snapshot(clock.now()), 0);
+        let desk = Desk::new(commands, counted);
         Ok(System {
             config,
             site,
             dialects,
             broker,
+            desk,
+            letters,
             inference,
             figures,
             clock,
@@ -111,6 +127,42 @@ impl System {
     pub fn apply(&mut self, config: &Config) -> Result<(), Refused> {
         let parts = self.config.differences(config);
         if parts.is_empty() { Ok(()) } else { Err(Refused { parts }) }
+    }
+
+    /// What is published to the command topics, once; `None`: no commands are heard.
+    pub fn letters(&mut self) -> Option<Letters> {
+        self.letters.take()
+    }
+
+    /// Hears what a dialect has asked for; carries a command out, or answers why not.
+    pub fn hear(&mut self, message: &Received) {
+        let (now, inference) = (self.clock.now(), &self.inference);
+        if self.dialects_hear(message) {
+            return;
+        }
+        let heard = self.desk.hear(message, now.monotonic, |command| inference.order(command));
+        let Some(refusal) = heard else { return };
+        let publisher = self.broker.publisher();
+        for dialect in &self.dialects {
+            dialect.refused(message, &refusal, now, &mut |message| publisher.publish(message));
+        }
+    }
+
+    /// Whether the message was for a dialect.
+    fn dialects_hear(&self, message: &Received) -> bool {
+        let publisher = self.broker.publisher();
+        let heard = Heard { topic: &message.topic, payload: &message.payload, retained: message.retained };
+        let mut is_theirs = false;
+        for dialect in &self.dialects {
+            if dialect.filters().iter().any(|filter| filter::matches(filter, &message.topic)) {
+                is_theirs = true;
+                // Of what was cut off nothing can be made.
+                if message.bytes == message.payload.len() {
+                    dialect.heard(&heard, &mut |message| publisher.publish(message));
+                }
+            }
+        }
+        is_theirs
     }
 
     /// Waits until something fails that can't heal by itself, and says what.
@@ -215,7 +267,7 @@ fn site(config: &Config, detector: &Detector, started: Moment) -> Site {
             .map(|camera| site_camera(config, camera, &detector.contract().names))
             .collect(),
         trust: Trust::default(),
-        commands: false,
+        commands: config.mqtt.as_ref().is_some_and(|options| options.commands),
     }
 }
 

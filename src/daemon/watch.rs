@@ -79,13 +79,12 @@ impl Watch {
         let unknown = |source| Error::Label { camera: camera.name.clone(), source };
         let thresholds = camera.thresholds.resolve(names).map_err(unknown)?;
         let objects = objects(config, camera, names).map_err(unknown)?;
-        let weak = thresholds.scores().iter().map(|&score| weak(score)).collect();
         let scene = Scene::new(names.len(), camera.hold, objects, &config.tracking);
         Ok(Watch {
             preprocessor: Preprocessor::new(contract.size),
             mask: Mask::new(camera.privacy_masks.clone()),
             facts: Vec::with_capacity(3 * names.len()),
-            weak: ClassThresholds::new(weak),
+            weak: all_weak(&thresholds),
             faint: None,
             thresholds,
             tracker: Tracker::new(config.tracking.clone()),
@@ -100,6 +99,20 @@ impl Watch {
     pub fn see_everything(&mut self) {
         let faint = self.weak.scores().iter().map(|&weak| weak.min(FAINT)).collect();
         self.faint = Some(ClassThresholds::new(faint));
+    }
+
+    /// What counts as seen.
+    pub fn thresholds(&self) -> &ClassThresholds {
+        &self.thresholds
+    }
+
+    /// From now on a class, or every one, counts as seen from this score on.
+    pub fn set_threshold(&mut self, class_id: Option<u16>, score: f32) {
+        let chosen = |id: usize| class_id.is_none_or(|class_id| usize::from(class_id) == id);
+        let scores = self.thresholds.scores().iter().enumerate();
+        let scores = scores.map(|(id, &old)| if chosen(id) { score } else { old });
+        self.thresholds = ClassThresholds::new(scores.collect());
+        self.weak = all_weak(&self.thresholds);
     }
 
     /// The score from which on a class counts as seen.
@@ -174,6 +187,15 @@ impl Watch {
             gate.lost();
         }
         self.scene.lost(&mut self.facts);
+    }
+
+    /// Nobody is to look for now: objects end, values stay.
+    pub fn pause(&mut self) {
+        self.tracker.stop();
+        if let Some(gate) = &mut self.gate {
+            gate.lost();
+        }
+        self.scene.pause(&mut self.facts);
     }
 
     /// Nobody will look any more: objects end.
@@ -265,6 +287,10 @@ fn keep(detections: &mut Vec<Detection>, thresholds: &ClassThresholds) {
     let scores = thresholds.scores();
     detections
         .retain(|seen| scores.get(usize::from(seen.class_id)).is_some_and(|&least| seen.score >= least));
+}
+
+fn all_weak(thresholds: &ClassThresholds) -> ClassThresholds {
+    ClassThresholds::new(thresholds.scores().iter().map(|&score| weak(score)).collect())
 }
 
 /// From which score on a box that is too weak to be an object may be one that was there before.

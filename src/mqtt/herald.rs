@@ -1,5 +1,6 @@
 //! The [`Herald`] of one camera: says what is so in every dialect, and hands the messages to the publisher.
 
+use super::commands::Setting;
 use super::dialect::{Look, Occasion, Snapshot, Voice};
 use super::publisher::Publisher;
 use crate::capture::State;
@@ -36,6 +37,13 @@ impl Herald {
     pub fn snapshot(&mut self, snapshot: &Snapshot<'_>) {
         for voice in &mut self.voices {
             voice.snapshot(snapshot, &mut |message| self.publisher.publish(message));
+        }
+    }
+
+    /// What the configuration or a command has set.
+    pub fn setting(&mut self, setting: &Setting) {
+        for voice in &mut self.voices {
+            voice.setting(setting, &mut |message| self.publisher.publish(message));
         }
     }
 

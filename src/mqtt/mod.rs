@@ -2,14 +2,17 @@
 //!
 //! A camera's [`Herald`] says its facts in every [`dialect`], which makes [`Message`]s of them, to a [`Publisher`], which
 //! never blocks. That is either the [`client`] (the only file that names rumqttc) with its queue, or [`stdout`], where
-//! messages become JSON lines.
+//! messages become JSON lines. What comes back, [`commands`], waits in an [`inbox`].
 
 pub mod backoff;
 pub mod client;
+pub mod commands;
 pub mod dialect;
 pub mod error;
 mod file;
+pub mod filter;
 mod herald;
+pub mod inbox;
 pub mod message;
 mod outbox;
 pub mod payload;
@@ -41,6 +44,15 @@ pub use topics::{CameraTopics, Topics};
 /// The largest payload that is accepted; snapshots of 4K cameras fit.
 pub const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 
+/// Which version of MQTT is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// 3.1.1, which every broker understands.
+    V311,
+    /// 5, with expiry of messages, and reasons where something fails.
+    V5,
+}
+
 /// How to reach the broker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -48,6 +60,8 @@ pub struct Options {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// The version of MQTT.
+    pub protocol: Protocol,
     /// `Some` for `mqtts://`.
     pub tls: Option<Tls>,
     /// User name.
@@ -66,4 +80,6 @@ pub struct Options {
     pub queue_bytes: usize,
     /// Where events are kept on disk; `None`: in memory alone.
     pub spool: Option<spool::Options>,
+    /// Whether commands are subscribed to.
+    pub commands: bool,
 }

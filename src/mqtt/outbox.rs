@@ -96,6 +96,11 @@ impl Outbox {
         }
     }
 
+    /// The broker will not have it.
+    pub fn refused(&self, token: Token) {
+        self.inner().queue.refused(token);
+    }
+
     pub fn connected(&self) {
         let mut inner = self.inner();
         inner.queue.connected();

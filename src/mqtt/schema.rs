@@ -2,7 +2,7 @@
 
 use schemars::{Schema, schema_for};
 
-use super::payload::{Detections, DeviceStats, Event, Gap};
+use super::payload::{Detections, DeviceStats, Event, Gap, Refused};
 
 /// A payload's name and the maker of its schema.
 pub type Entry = (&'static str, fn() -> Schema);
@@ -11,6 +11,7 @@ pub type Entry = (&'static str, fn() -> Schema);
 pub fn all() -> &'static [Entry] {
     &[
         ("detections", || schema_for!(Detections<'static>)),
+        ("error", || schema_for!(Refused<'static>)),
         ("event", || schema_for!(Event<'static>)),
         ("gap", || schema_for!(Gap<'static>)),
         ("stats", || schema_for!(DeviceStats<'static>)),

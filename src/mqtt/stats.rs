@@ -11,7 +11,7 @@ pub struct Dropped {
     pub disconnected: u64,
     /// Larger than the largest packet.
     pub too_large: u64,
-    /// The broker closed the connection on it again and again.
+    /// The broker closed the connection on it again and again, or said that it will not have it.
     pub rejected: u64,
     /// Came, or still waited, when the client was closing.
     pub closing: u64,

@@ -9,11 +9,22 @@ use super::error::Error;
 const MAX_LEVEL: usize = 128;
 
 /// The levels under `PREFIX/DEVICE/` that no camera may have for its name.
-pub const DEVICE_LEVELS: [&str; 2] = ["status", "stats"];
+pub const DEVICE_LEVELS: [&str; 3] = ["status", "stats", "error"];
 
 /// The levels under `PREFIX/DEVICE/CAMERA/` that no label and no zone may have for its name.
-pub const CAMERA_LEVELS: [&str; 9] =
-    ["status", "stats", "detections", "events", "snapshot", "detect", "zone", "line", "motion"];
+pub const CAMERA_LEVELS: [&str; 11] = [
+    "status",
+    "stats",
+    "detections",
+    "events",
+    "snapshot",
+    "detect",
+    "zone",
+    "line",
+    "motion",
+    "threshold",
+    "error",
+];
 
 /// Whether a label's level would be one of [`CAMERA_LEVELS`].
 pub fn is_reserved(label: &str) -> bool {
@@ -104,9 +115,19 @@ impl Topics {
         Ok(Topics { base: format!("{prefix}/{device}") })
     }
 
+    /// `PREFIX/DEVICE`.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// `…/status`: `online` or `offline`, retained; the last will says `offline` here.
     pub fn status(&self) -> String {
         format!("{}/status", self.base)
+    }
+
+    /// `…/error`: JSON, why a command that names no camera of this device was not carried out.
+    pub fn error(&self) -> String {
+        format!("{}/error", self.base)
     }
 
     /// `…/stats`: figures of the device.
@@ -148,14 +169,30 @@ impl CameraTopics {
         format!("{}/events", self.base)
     }
 
-    /// `…/detect/set`: `ON` or `OFF` asks for looking or not.
+    /// `…/error`: JSON, why a command was not carried out.
+    pub fn error(&self) -> String {
+        format!("{}/error", self.base)
+    }
+
+    /// `…/detect/set`: the command whether the camera is looked at, `ON` or `OFF`.
     pub fn detect_set(&self) -> String {
         format!("{}/detect/set", self.base)
     }
 
-    /// `…/detect/state`: whether frames are looked at, `ON` or `OFF`, retained.
+    /// `…/detect/state`: whether the camera is looked at, `ON` or `OFF`, retained.
     pub fn detect_state(&self) -> String {
         format!("{}/detect/state", self.base)
+    }
+
+    /// `…/threshold/LABEL/set`: the command how sure the model must be, from 0 to 1. `level` is one of [`LabelLevels`], or
+    /// `all` where no label has that level.
+    pub fn threshold_set(&self, level: &str) -> String {
+        format!("{}/threshold/{level}/set", self.base)
+    }
+
+    /// `…/threshold/LABEL/state`: how sure the model must be, retained. `level` is one of [`LabelLevels`].
+    pub fn threshold_state(&self, level: &str) -> String {
+        format!("{}/threshold/{level}/state", self.base)
     }
 
     /// `…/LABEL/…`: what is so of that label in all of the picture. `level` is one of [`LabelLevels`].
@@ -225,6 +262,12 @@ mod tests {
         assert_eq!(front.label("traffic_light").occupancy(), "vigie/porch/front/traffic_light/occupancy");
         assert_eq!(front.zone_label("steps", "cat").count(), "vigie/porch/front/zone/steps/cat/count");
         assert_eq!(front.line("gate", "car", "in"), "vigie/porch/front/line/gate/car/in");
+        assert_eq!(topics.error(), "vigie/porch/error");
+        assert_eq!(front.error(), "vigie/porch/front/error");
+        assert_eq!(front.detect_set(), "vigie/porch/front/detect/set");
+        assert_eq!(front.detect_state(), "vigie/porch/front/detect/state");
+        assert_eq!(front.threshold_set("person"), "vigie/porch/front/threshold/person/set");
+        assert_eq!(front.threshold_state("person"), "vigie/porch/front/threshold/person/state");
         assert_eq!(Topics::new("home/vigie", "porch").unwrap().status(), "home/vigie/porch/status");
     }
 

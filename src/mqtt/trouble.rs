@@ -31,14 +31,24 @@ pub enum Kind {
     ClientId,
     /// The broker says that it is not available.
     Unavailable,
-    /// The broker does not speak MQTT 3.1.1, or what answers is no broker.
+    /// What answers is no broker, or one of us is mistaken about the protocol.
     Protocol,
+    /// The broker does not speak this version of MQTT.
+    Version,
+    /// The broker can't do what is needed.
+    Unsupported,
+    /// A limit of the broker's for this client is reached.
+    Quota,
+    /// Something was larger than the broker takes.
+    TooLarge,
     /// The broker hangs up before it has accepted us.
     ClosedAtOnce,
     /// An established connection is gone.
     Lost,
     /// The broker does not answer any more.
     Silent,
+    /// The broker sent something that can't be read.
+    Incoming,
     /// Another client takes the connection again and again.
     TakenOver,
     /// The client panicked.
@@ -80,10 +90,20 @@ impl Trouble {
             Kind::NotAuthorised => "does the broker know this user, and is the password right?",
             Kind::ClientId => "set another client_id in [mqtt]",
             Kind::Unavailable => "look at the broker's log",
-            Kind::Protocol => "is it an MQTT 3.1.1 broker, and is the port right?",
+            Kind::Protocol => "is it an MQTT broker, and is the port right?",
+            Kind::Version => "set protocol = \"3.1.1\" in [mqtt]",
+            Kind::Unsupported => {
+                "Vigie needs retained messages and QoS 1; look at the broker's configuration"
+            }
+            Kind::Quota => "look at the broker's limits for this client; it will be tried again",
+            Kind::TooLarge => "raise the broker's packet size limit",
             Kind::ClosedAtOnce => "does this port want TLS (mqtts://)? the broker's log tells more",
             Kind::Lost => "it will be tried again",
             Kind::Silent => "the network or the broker hangs; it will be tried again",
+            Kind::Incoming => {
+                "somebody publishes something too large to a …/set topic of this device; is it retained? then remove it \
+                 there with an empty retained message"
+            }
             Kind::TakenOver => "give every device its own client_id in [mqtt]",
             Kind::Bug => "please report it with the log; it starts anew by itself",
         }
@@ -104,10 +124,15 @@ impl fmt::Display for Trouble {
             Kind::NotAuthorised => "the broker does not authorise this client",
             Kind::ClientId => "the broker refuses the client id",
             Kind::Unavailable => "the broker says that it is unavailable",
-            Kind::Protocol => "what answers does not speak MQTT 3.1.1",
+            Kind::Protocol => "what answers does not speak MQTT as expected",
+            Kind::Version => "the broker does not speak MQTT 5",
+            Kind::Unsupported => "the broker can't do what is needed",
+            Kind::Quota => "a limit of the broker is reached",
+            Kind::TooLarge => "the broker does not take a packet of that size",
             Kind::ClosedAtOnce => "the broker closed the connection at once",
             Kind::Lost => "connection lost",
             Kind::Silent => "the broker does not answer",
+            Kind::Incoming => "a message from the broker can't be read",
             Kind::TakenOver => "another client is using this client id",
             Kind::Bug => "the client panicked",
         };
@@ -155,12 +180,31 @@ pub(super) fn from_io(error: &std::io::Error, otherwise: Kind) -> Trouble {
 pub(super) struct Reporter {
     last: Option<Kind>,
     attempts: u64,
+    /// Why the broker did not take messages: each reason is said once.
+    not_taken: Vec<String>,
 }
+
+/// So many reasons are told apart.
+const REASONS: usize = 20;
 
 impl Reporter {
     /// There is trouble.
     pub fn trouble(&mut self, broker: &str, trouble: &Trouble) {
         log::log!(target: TARGET, self.level(trouble.kind), "broker {broker}: {trouble}");
+    }
+
+    /// The broker did not take a message.
+    pub fn not_taken(&mut self, broker: &str, topic: &str, why: &str) {
+        // Not the size of each that is too large.
+        let kind: String = why.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if self.not_taken.len() < REASONS && !self.not_taken.contains(&kind) {
+            self.not_taken.push(kind);
+            log::warn!(
+                target: TARGET,
+                "broker {broker}: does not take a message to {topic}: {why}; it is given up, as others will be for the same \
+                 reason, and the stats count them (rejected)"
+            );
+        }
     }
 
     /// News is worth a warning; the next attempt's same failure is not.

@@ -73,6 +73,12 @@ impl Scene {
         self.objects.end_all(Reason::CameraLost, into(facts));
     }
 
+    /// Nobody looks for now, and the tracker has stopped. Values stay as at a loss; objects have ended.
+    pub fn pause(&mut self, facts: &mut Vec<Fact>) {
+        self.counts.lost();
+        self.objects.end_all(Reason::DetectOff, into(facts));
+    }
+
     /// Time has passed, for the tracker too, and it is `now` on the monotonic clock; what changed by that alone is appended
     /// to `facts`.
     pub fn tick(&mut self, now: Duration, tracker: &Tracker, facts: &mut Vec<Fact>) {

@@ -114,6 +114,8 @@ pub enum Reason {
     Lost,
     /// The camera gives no frames.
     CameraLost,
+    /// Somebody asked not to look any more.
+    DetectOff,
     /// The program stops.
     Stopping,
 }

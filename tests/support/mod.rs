@@ -1,7 +1,9 @@
 //! What several integration tests need.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, unused_macros, clippy::unwrap_used)]
 
 pub mod certificates;
+#[macro_use]
+pub mod client;
 pub mod daemon;
 pub mod gate;
 pub mod mosquitto;

@@ -1,7 +1,7 @@
 //! A real mosquitto on a loopback port, and `mosquitto_sub` listening to it. A test that finds neither fails with a hint.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -142,9 +142,44 @@ impl Broker {
         kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
     }
 
+    /// Asks it to end, and waits.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+            child.wait().unwrap();
+        }
+    }
+
     /// What the broker said so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Publishes with mosquitto's own client, QoS 1; returns when the broker has it.
+    pub fn publish(&self, topic: &str, payload: impl AsRef<[u8]>, retain: bool) {
+        self.publish_as(&[], topic, payload, retain);
+    }
+
+    /// [`Broker::publish`] as somebody: with more arguments for mosquitto's client.
+    pub fn publish_as(&self, who: &[&str], topic: &str, payload: impl AsRef<[u8]>, retain: bool) {
+        let payload = payload.as_ref();
+        let source = if payload.is_empty() { "-n" } else { "-s" };
+        let arguments = ["-q", "1", source, "-r"];
+        let arguments = [who, if retain { &arguments } else { &arguments[..3] }].concat();
+        let mut child = self.publisher(topic, &arguments);
+        child.stdin.take().unwrap().write_all(payload).unwrap();
+        assert!(child.wait().unwrap().success(), "mosquitto_pub failed");
+    }
+
+    /// A `mosquitto_pub` that publishes each line of its standard input as a message of QoS 0.
+    pub fn lines(&self, topic: &str) -> Child {
+        self.publisher(topic, &["-l"])
+    }
+
+    fn publisher(&self, topic: &str, arguments: &[&str]) -> Child {
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-t", topic]).args(arguments);
+        command.stdin(Stdio::piped()).spawn().expect(HINT)
     }
 
     /// Subscribes with mosquitto's own client; returns when the broker has accepted the subscription.
@@ -155,23 +190,22 @@ impl Broker {
     /// [`Broker::subscribe`] with that quality of service. With 0 the broker writes a message to the subscriber before it
     /// acknowledges it to the publisher, so that what it acknowledged arrives even if it is killed then.
     pub fn subscribe_at(&self, filter: &str, qos: u8) -> Subscriber {
+        self.subscribe_as(filter, qos, &["-F", "%r %q %t %p"])
+    }
+
+    /// Subscribes in MQTT 5; each payload is `EXPIRY|CONTENT TYPE|FORMAT INDICATOR|USER PROPERTIES` of a message.
+    pub fn properties(&self, filter: &str) -> Subscriber {
+        self.subscribe_as(filter, 1, &["-V", "5", "-F", "%r %q %t %E|%C|%F|%P"])
+    }
+
+    fn subscribe_as(&self, filter: &str, qos: u8, arguments: &[&str]) -> Subscriber {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let id = format!("subscriber-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let host = if self.ca.is_some() { "localhost" } else { "127.0.0.1" };
         let mut command = Command::new("mosquitto_sub");
-        command.args([
-            "-h",
-            host,
-            "-p",
-            &self.port.to_string(),
-            "-i",
-            &id,
-            "-q",
-            &qos.to_string(),
-            "-t",
-            filter,
-        ]);
-        command.args(["-F", "%r %q %t %p"]);
+        let (port, qos) = (self.port.to_string(), qos.to_string());
+        command.args(["-h", host, "-p", &port, "-i", &id, "-q", &qos, "-t", filter]);
+        command.args(arguments);
         if let Some(ca) = &self.ca {
             command.arg("--cafile").arg(ca);
         }

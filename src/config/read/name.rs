@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::{Located, Node, Read, Table, bad_value, join, shorten, wrong_type};
 use crate::config::report::{Problems, nearest};
 use crate::frame::PixelFormat;
-use crate::mqtt::topics;
+use crate::mqtt::{Protocol, topics};
 
 /// One level of a topic: the name of a device, a camera or a zone.
 #[derive(Clone, Debug, Serialize)]
@@ -209,6 +209,13 @@ impl Choice for DialectName {
         ("hass", "homeassistant"),
         ("home assistant", "homeassistant"),
     ];
+}
+
+impl Choice for Protocol {
+    const CHOICES: &'static [(&'static str, Protocol)] = &[("3.1.1", Protocol::V311), ("5", Protocol::V5)];
+
+    const ALIASES: &'static [(&'static str, &'static str)] =
+        &[("3.1", "3.1.1"), ("3", "3.1.1"), ("4", "3.1.1"), ("311", "3.1.1"), ("5.0", "5"), ("v5", "5")];
 }
 
 /// What the coordinates of a polygon are.

@@ -13,6 +13,7 @@ use super::{DialectName, TopicPart, TopicPrefix, Unit, UsbId};
 use super::{HeightWidth, WidthHeight};
 use crate::config::defaults;
 use crate::frame::PixelFormat;
+use crate::mqtt::Protocol;
 use crate::tracker::Options as Tracking;
 
 const SECOND: u64 = 1000;
@@ -60,6 +61,8 @@ section! {
     Mqtt {
         /// `mqtt://HOST[:PORT]` (port 1883) or, with TLS, `mqtts://HOST[:PORT]` (port 8883).
         url: Text [required],
+        /// Version of MQTT: `3.1.1`, which every broker understands, or `5`, with expiry of messages and reasons where something fails.
+        protocol: OneOf<Protocol> = OneOf(defaults::PROTOCOL),
         /// User name.
         username: Text,
         /// File that holds the password; a newline at its end is not part of it.
@@ -86,6 +89,8 @@ section! {
         spool: Spool,
         /// The ways in which everything is said; `native`, the topics of `docs/mqtt.md`, always is among them.
         dialects: Vec<Located<OneOf<DialectName>>> = serde_json::json!(["native"]),
+        /// Whether commands are heard: everybody who may publish to a camera's `…/set` topics can switch its detection off.
+        commands: bool = defaults::COMMANDS,
     }
 }
 

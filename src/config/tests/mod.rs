@@ -113,6 +113,7 @@ const EVERYTHING: &str = r#"
     [mqtt]
     url = "mqtts://broker.lan:8884"
     dialects = ["homeassistant", "frigate"]
+    protocol = "5"
     username = "vigie"
     password_file = "@/password"
     prefix = "home/vigie"
@@ -124,6 +125,7 @@ const EVERYTHING: &str = r#"
     queue_messages = 0x10
     queue_bytes = "65 KiB"
     spool = { path = "@/spool.redb", max_bytes = "2 MiB", max_age = "36h" }
+    commands = false
     [frigate]
     prefix = "nvr"
     [homeassistant]
@@ -219,13 +221,14 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(config.device, "gate");
     let mqtt = config.mqtt.as_ref().expect("a broker");
     assert_eq!((mqtt.host.as_str(), mqtt.port), ("broker.lan", 8884));
+    assert_eq!(mqtt.protocol, crate::mqtt::Protocol::V5);
     assert_eq!(mqtt.password, Some(Secret::File(place.path().join("password"))));
     let tls = mqtt.tls.as_ref().expect("TLS");
     assert_eq!(tls.client, Some((place.path().join("ca.pem"), place.path().join("key.pem"))));
     assert_eq!((mqtt.prefix.as_str(), mqtt.client_id.as_str()), ("home/vigie", "gate 1"));
     assert_eq!(
-        (mqtt.keep_alive, mqtt.queue_messages, mqtt.queue_bytes),
-        (Duration::from_secs(90), 16, 65 << 10)
+        (mqtt.keep_alive, mqtt.queue_messages, mqtt.queue_bytes, mqtt.commands),
+        (Duration::from_secs(90), 16, 65 << 10, false)
     );
     let spool = mqtt.spool.as_ref().expect("a spool");
     assert_eq!(spool.path, place.path().join("spool.redb"));

@@ -51,6 +51,7 @@ pub(super) fn options(
     let options = Options {
         host: endpoint.host,
         port: endpoint.port,
+        protocol: mqtt.protocol.as_ref().map_or(defaults::PROTOCOL, |protocol| protocol.value.0),
         tls: endpoint.tls.then_some(tls),
         username: text(&mqtt.username),
         password,
@@ -64,6 +65,7 @@ pub(super) fn options(
             Some(spool) => Some(spool?),
             None => None,
         },
+        commands: mqtt.commands.as_ref().map_or(defaults::COMMANDS, |commands| commands.value),
     };
     for error in client::check(&options, around.credentials.as_deref()) {
         unusable(&error, mqtt, problems);

@@ -8,6 +8,7 @@ use crate::geometry::Size;
 use crate::scene::Fact;
 
 use super::Message;
+use super::commands::{Received, Refusal, Setting};
 use super::payload::{DeviceStats, Stages};
 
 mod frigate;
@@ -55,6 +56,13 @@ pub struct SiteCamera {
     pub lines: Vec<SitePart>,
     /// Whether pictures of what it sees are made.
     pub snapshots: bool,
+}
+
+impl From<&str> for SiteCamera {
+    /// One with nothing drawn into its picture.
+    fn from(name: &str) -> SiteCamera {
+        SiteCamera { name: name.to_owned(), ..SiteCamera::default() }
+    }
 }
 
 /// A zone or a line.
@@ -138,6 +146,9 @@ pub trait Dialect: Send {
     /// Somebody published what one of its filters fits.
     fn heard(&self, _heard: &Heard<'_>, _say: Say<'_>) {}
 
+    /// A command was not carried out.
+    fn refused(&self, _message: &Received, _refusal: &Refusal, _now: Moment, _say: Say<'_>) {}
+
     /// The device's figures.
     fn stats(&self, _stats: &DeviceStats<'_>, _say: Say<'_>) {}
 }
@@ -163,6 +174,9 @@ pub trait Voice: Send {
 
     /// A picture of what it sees. It may come from another thread, and so to another voice, than the facts.
     fn snapshot(&mut self, _snapshot: &Snapshot<'_>, _say: Say<'_>) {}
+
+    /// What its configuration or a command has set; each setting is said at the start, and again when it was set.
+    fn setting(&mut self, _setting: &Setting, _say: Say<'_>) {}
 
     /// A look at one of its frames, after the facts that came of it.
     fn look(&mut self, _look: &Look<'_>, _say: Say<'_>) {}

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Dialect, Look, Occasion, Say, Site, SiteCamera, Snapshot, Voice, VoiceOptions};
 use crate::capture::State;
 use crate::clock::Moment;
-use crate::mqtt::payload::{self, Detections, DeviceStats, Event, EventFacts, FrameFacts, Origin};
+use crate::mqtt::commands::{Received, Refusal, Setting};
+use crate::mqtt::payload::{self, Detections, DeviceStats, Event, EventFacts, FrameFacts, Origin, Refused};
 use crate::mqtt::topics::{CameraTopics, LabelLevels, LabelTopics, Topics};
 use crate::mqtt::{Error, Message};
 use crate::scene::{Fact, Place};
@@ -29,6 +30,10 @@ impl Native {
         site.cameras.iter().try_for_each(|camera| topics.camera(&camera.name).map(drop))?;
         let levels = Arc::new(LabelLevels::new(&site.labels));
         Ok(Native { site, topics, levels })
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        origin(&self.site)
     }
 
     fn all_offline(&self, say: Say<'_>) {
@@ -58,9 +63,22 @@ impl Dialect for Native {
         })
     }
 
+    fn refused(&self, message: &Received, refusal: &Refusal, now: Moment, say: Say<'_>) {
+        let topic = match &refusal.camera {
+            Some(camera) => self.topics.camera_checked(camera).error(),
+            None => self.topics.error(),
+        };
+        let answer = Refused::new(self.origin(), message, refusal, now);
+        say(Message::sample(topic, payload::to_json(&answer)));
+    }
+
     fn stats(&self, stats: &DeviceStats<'_>, say: Say<'_>) {
         say(Message::sample(self.topics.stats(), payload::to_json(stats)));
     }
+}
+
+fn origin(site: &Site) -> Origin<'_> {
+    Origin { device: &site.device, boot_id: &site.boot_id, clock_synced: site.trust.is_synced() }
 }
 
 /// One camera's voice.
@@ -74,8 +92,7 @@ struct NativeVoice {
 
 impl NativeVoice {
     fn origin(&self) -> Origin<'_> {
-        let site = &self.site;
-        Origin { device: &site.device, boot_id: &site.boot_id, clock_synced: site.trust.is_synced() }
+        origin(&self.site)
     }
 
     fn frame(&self, of: &Occasion) -> FrameFacts<'_> {
@@ -109,14 +126,14 @@ impl Voice for NativeVoice {
             }
             Fact::Occupancy { place, class_id, occupied } => {
                 let topic = self.label(*place, *class_id).occupancy();
-                say(Message::state(topic, on_off(*occupied)));
+                say(Message::state(topic, on_or_off(*occupied)));
             }
             Fact::Crossings { line, class_id, direction, total } => {
                 let line = self.camera.lines.get(*line).map_or("_", |line| &line.name);
                 let topic = self.topics.line(line, self.levels.of(*class_id), payload::way(*direction));
                 say(Message::state(topic, total.to_string()));
             }
-            Fact::Motion { moving } => say(Message::state(self.topics.motion(), on_off(*moving))),
+            Fact::Motion { moving } => say(Message::state(self.topics.motion(), on_or_off(*moving))),
             Fact::Object { happened, object } => {
                 // The run and the camera make the number one that no other object ever has.
                 let id = format!("{}.{}.{}", self.site.run_id, self.camera.name, object.id);
@@ -135,6 +152,15 @@ impl Voice for NativeVoice {
         say(Message::picture(topic, snapshot.jpeg, snapshot.retain));
     }
 
+    fn setting(&mut self, setting: &Setting, say: Say<'_>) {
+        say(match *setting {
+            Setting::Detect(on) => Message::state(self.topics.detect_state(), on_or_off(on)),
+            Setting::Threshold { class_id, score } => {
+                Message::state(self.topics.threshold_state(self.levels.of(class_id)), score.to_string())
+            }
+        });
+    }
+
     fn look(&mut self, look: &Look<'_>, say: Say<'_>) {
         if !self.detections.tells(look) {
             return;
@@ -145,7 +171,7 @@ impl Voice for NativeVoice {
     }
 }
 
-fn on_off(on: bool) -> &'static str {
+fn on_or_off(on: bool) -> &'static str {
     if on { "ON" } else { "OFF" }
 }
 
@@ -204,7 +230,7 @@ mod tests {
             labels: vec!["person".into(), "traffic light".into(), "traffic_light".into()],
             cameras: vec![front_camera(), SiteCamera { name: "back".into(), ..SiteCamera::default() }],
             trust: Trust::default(),
-            commands: false,
+            commands: true,
         })
     }
 
@@ -327,6 +353,27 @@ mod tests {
         let mut voice = native.voice(&front(&front_camera(), 0.0));
         let online = ("vigie/porch/front/status".to_owned(), "online".to_owned());
         assert_eq!(said(|say| voice.status(State::Online, say)), [online]);
+    }
+
+    #[test]
+    fn settings_are_retained_and_refusals_are_not() {
+        use crate::mqtt::commands::Reason;
+
+        let native = Native::new(site()).unwrap();
+        let mut voice = native.voice(&front(&front_camera(), 0.0));
+        let mut setting = |setting| said(|say| voice.setting(&setting, say)).remove(0);
+        let detect = setting(Setting::Detect(false));
+        assert_eq!(detect, ("vigie/porch/front/detect/state".into(), "OFF".into()));
+        let threshold = setting(Setting::Threshold { class_id: 2, score: 0.35 });
+        assert_eq!(threshold, ("vigie/porch/front/threshold/traffic_light_2/state".into(), "0.35".into()));
+        let refused = |camera: Option<&str>| {
+            let refusal = Refusal { camera: camera.map(Into::into), reason: Reason::UnknownSetting };
+            let message = Received::new("t", b"ON", false);
+            said(|say| native.refused(&message, &refusal, at(0), say)).remove(0)
+        };
+        assert_eq!(refused(Some("back")).0, "vigie/porch/back/error");
+        let (topic, payload) = refused(None);
+        assert!(topic == "vigie/porch/error" && payload.contains("no such setting"), "{topic} {payload}");
     }
 
     #[test]

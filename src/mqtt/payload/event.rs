@@ -85,7 +85,8 @@ pub struct Event<'a> {
     pub speed: f32,
     /// The picture of its best view; `null` where there is none, or none are made.
     pub snapshot: Option<SnapshotFacts<'a>>,
-    /// Why it has ended: `left` (out of the picture), `lost` (not seen any more), `camera_lost`, `stopping`. Only in `end`.
+    /// Why it has ended: `left` (out of the picture), `lost` (not seen any more), `camera_lost`, `detect_off` (a command), `stopping`.
+    /// Only in `end`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<Cow<'a, str>>,
 }
@@ -220,6 +221,7 @@ fn word(reason: Reason) -> &'static str {
         Reason::Left => "left",
         Reason::Lost => "lost",
         Reason::CameraLost => "camera_lost",
+        Reason::DetectOff => "detect_off",
         Reason::Stopping => "stopping",
     }
 }

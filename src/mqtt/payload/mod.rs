@@ -13,11 +13,13 @@ use crate::geometry::{BBox, Size};
 
 mod event;
 mod gap;
+mod refused;
 mod stats;
 
 pub use event::{Crossing, Event, EventFacts, EventType, SnapshotFacts, way};
 pub use gap::{Gap, GapReason, GapType};
-pub use stats::{CameraStats, DeviceStats, MqttStats, Quantiles, SpoolStats, StageLatencies};
+pub use refused::Refused;
+pub use stats::{CameraStats, CommandStats, DeviceStats, MqttStats, Quantiles, SpoolStats, StageLatencies};
 
 /// The payloads' version, in every message's `schema`.
 pub const SCHEMA: u32 = 1;

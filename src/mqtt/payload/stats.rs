@@ -48,6 +48,8 @@ pub struct DeviceStats<'a> {
     pub mqtt: MqttStats,
     /// The events that wait for the broker.
     pub spool: SpoolStats,
+    /// What came of the commands.
+    pub commands: CommandStats,
 }
 
 /// Figures of one camera; counters count since the program started.
@@ -176,6 +178,17 @@ impl From<&mqtt::Spool> for SpoolStats {
     }
 }
 
+/// What came of the commands, counted since the program started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandStats {
+    /// Carried out.
+    pub carried_out: u64,
+    /// Refused, with an answer on `…/error`.
+    pub refused: u64,
+    /// Ignored without an answer, because too many came at once.
+    pub ignored: u64,
+}
+
 impl From<&mqtt::Stats> for MqttStats {
     fn from(stats: &mqtt::Stats) -> MqttStats {
         MqttStats {
@@ -213,6 +226,7 @@ impl<'a> DeviceStats<'a> {
             cameras: BTreeMap::new(),
             mqtt: mqtt.into(),
             spool: (&mqtt.spool).into(),
+            commands: CommandStats::default(),
         }
     }
 }

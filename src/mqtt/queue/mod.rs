@@ -267,6 +267,12 @@ impl Queue {
         }
     }
 
+    /// The broker will not have it; that is as final as an acknowledgement.
+    pub fn refused(&mut self, token: Token) {
+        self.acked(token);
+        self.dropped.rejected += 1;
+    }
+
     /// A new session: the status and every state are due again, and everything that was in flight.
     pub fn connected(&mut self) {
         self.connected = true;

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use miette::{IntoDiagnostic as _, Report, WrapErr as _};
 
+use crate::mqtt::filter;
 use packet::{Connect, Message, Packet, QoS};
 
-mod filter;
 mod packet;
 
 /// The largest packet in bytes.
