@@ -55,6 +55,8 @@ pub struct SiteCamera {
     pub lines: Vec<SitePart>,
     /// Whether pictures of what it sees are made.
     pub snapshots: bool,
+    /// Whether a motion gate tells of motion.
+    pub motion: bool,
 }
 
 /// A zone or a line.
