@@ -234,6 +234,7 @@ pub fn site_camera(config: &Config, camera: &config::Camera, names: &[String]) -
         zones: camera.zones.iter().map(|zone| part(&zone.name, &zone.labels)).collect(),
         lines: camera.lines.iter().map(|line| part(&line.name, &line.labels)).collect(),
         snapshots,
+        motion: camera.motion.is_some(),
     }
 }
 

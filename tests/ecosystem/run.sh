@@ -20,6 +20,7 @@ python_3_13() {
 environment() {
   local folder=$BUILD/$1 python=$2 module=$3; shift 3
   "$folder/bin/python" -c "import $module" 2>/dev/null || {
+    "$python" -c 'import ensurepip' 2>/dev/null || ensure_packages python3-venv
     say "making a virtual environment with $* (once)"
     "$python" -m venv "$folder"
     "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"

@@ -34,6 +34,7 @@ NAMES = {
     f"{FRONT}/line/gate/person/in": "Front Gate person in",
     f"{FRONT}/line/gate/person/out": "Front Gate person out",
     f"{FRONT}/snapshot/person": "Front Person snapshot",
+    f"{FRONT}/motion": "Front Motion",
     f"{FRONT}/events": "Front Last event",
     f"{FRONT}/status": "Front Connectivity",
     f"{FRONT}/stats/process_fps": "Front Processing rate",
@@ -73,6 +74,7 @@ detect = {{ max_fps = 30, hold = '1s', thresholds = {{ '*' = 0.35 }} }}
 [[camera]]
 name = 'front'
 source = {{ pictures = '{front}', fps = 4 }}
+motion = {{}}
 {parts}
 [[camera]]
 name = 'back_yard'
@@ -122,6 +124,7 @@ async def follows(home, broker):
     seen = ["person/count", "person/occupancy", "zone/garden_path/person/count", "stats/process_fps", "stats/latency"]
     await home.until("seen by the first camera", lambda: all(is_known(home.value(f"{FRONT}/{what}")) for what in seen))
     await home.until("a person", lambda: home.value(f"{FRONT}/person/occupancy") == "on")
+    await home.until("motion", lambda: home.value(f"{FRONT}/motion") == "on")
     await home.until("cars", lambda: float(home.value(f"{YARD}/car/count") or 0) > 0)
     await home.until("online", lambda: home.value(f"{FRONT}/status") == home.value(f"{BOARD}/status") == "on")
     retained = broker.retained("vigie/+/+/+/count")

@@ -56,6 +56,8 @@ pub struct SiteCamera {
     pub lines: Vec<SitePart>,
     /// Whether pictures of what it sees are made.
     pub snapshots: bool,
+    /// Whether a motion gate tells of motion.
+    pub motion: bool,
 }
 
 impl From<&str> for SiteCamera {

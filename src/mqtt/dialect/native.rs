@@ -241,6 +241,7 @@ mod tests {
             zones: vec![part("street"), part("steps")],
             lines: vec![part("gate"), part("kerb")],
             snapshots: true,
+            motion: false,
         }
     }
 

@@ -41,6 +41,9 @@ pub fn discovery(ours: &HomeAssistant, camera: &SiteCamera) -> Discovery {
                 .add(format!("snapshot/{}", class.level), image.named(&format!("{} snapshot", class.label)));
         }
     }
+    if camera.motion {
+        device.add("motion".to_owned(), Component::binary(topics.motion(), "motion"));
+    }
     let event = Component::event(topics.events(), ["new", "update", "end"]).value(EVENT);
     device.add("events".to_owned(), event.named("last event").icon("mdi:eye"));
     if ours.site.commands {

@@ -33,7 +33,7 @@ fn site() -> Site {
                 name: "front_door".into(),
                 zones: vec![part("steps", &[true, false, false, false]), part("street", &[])],
                 lines: vec![part("gate", &[false, true, false, false])],
-                snapshots: false,
+                ..SiteCamera::default()
             },
             SiteCamera { name: "back".into(), ..SiteCamera::default() },
         ],
@@ -171,6 +171,10 @@ fn what_is_not_published_has_no_entity() {
     let mut pictures = site();
     pictures.cameras[1].snapshots = true;
     assert!(has(pictures, "snapshot/person"));
+    assert!(!has(site(), "motion"));
+    let mut gated = site();
+    gated.cameras[1].motion = true;
+    assert!(has(gated, "motion"));
 }
 
 #[test]
