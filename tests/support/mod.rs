@@ -5,3 +5,4 @@ pub mod certificates;
 pub mod daemon;
 pub mod gate;
 pub mod mosquitto;
+pub mod publisher;
