@@ -7,3 +7,4 @@ pub mod client;
 pub mod daemon;
 pub mod gate;
 pub mod mosquitto;
+pub mod publisher;

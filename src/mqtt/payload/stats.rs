@@ -271,6 +271,16 @@ mod tests {
     fn the_queues_figures_are_taken_over() {
         let dropped = mqtt::Dropped { overflow: 3, ..Default::default() };
         let stats = mqtt::Stats { queued: 2, published: 9, dropped, ..Default::default() };
+        let spool = mqtt::Spool {
+            waiting: 2,
+            oldest: Some(Duration::from_millis(1900)),
+            aged: 4,
+            ..Default::default()
+        };
+        let message = SpoolStats::from(&spool);
+        assert_eq!((message.waiting, message.oldest_s, message.dropped["age"]), (2, Some(1), 4));
+        let text = String::from_utf8(crate::mqtt::payload::to_json(&message)).unwrap();
+        assert!(text.starts_with(r#"{"kind":"memory","reason":null,"waiting":2,"#), "{text}");
         let message = MqttStats::from(&stats);
         assert_eq!((message.queued, message.published, message.dropped["overflow"]), (2, 9, 3));
     }

@@ -12,7 +12,7 @@ use crate::mqtt::spool::Store;
 const TOPIC: &str = "vigie/porch/front/events";
 
 /// What docs/mqtt.md says of a file whose events take a MiB.
-const FILE_MOST: u64 = 3 << 20;
+const FILE_MOST: u64 = (22 << 20) / 10;
 
 fn options(path: &std::path::Path) -> Options {
     Options { path: path.to_owned(), max_bytes: 1 << 20, max_age: Duration::from_secs(3600) }
