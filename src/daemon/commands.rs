@@ -17,12 +17,17 @@ const AT_ONCE: u32 = 100;
 /// So many lines about commands go to the log at once, and one a while later.
 const LINES_AT_ONCE: u32 = 10;
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// That there are too many is said in the log so often at most.
+const FLOOD_EVERY: Duration = Duration::from_secs(60);
 
 /// See the module's words.
 pub struct Desk {
     commands: Commands,
     bucket: Bucket,
     lines: Bucket,
+    /// Lines that were left out since the last one.
+    left_out: u64,
+    flood_lines: Bucket,
     /// Whether the latest command was beyond the rate: that is said once.
     flooded: bool,
     figures: Arc<CommandFigures>,
@@ -35,6 +40,8 @@ impl Desk {
             commands,
             bucket: Bucket::new(AT_ONCE, f64::from(RATE)),
             lines: Bucket::new(LINES_AT_ONCE, 1.0 / LINE_EVERY.as_secs_f64()),
+            left_out: 0,
+            flood_lines: Bucket::new(1, 1.0 / FLOOD_EVERY.as_secs_f64()),
             flooded: false,
             figures,
         }
@@ -54,7 +61,9 @@ impl Desk {
                 return None;
             }
             let reason = Reason::TooMany { rate: RATE };
-            self.log(now, || warn!("{reason}; the stats count them"));
+            if self.flood_lines.take(now) {
+                warn!("{reason}, and the stats count them");
+            }
             return Some(Refusal { camera: None, reason });
         }
         // One that fits into a flood now and then is no end of it.
@@ -79,9 +88,14 @@ impl Desk {
     }
 
     fn log(&mut self, now: Duration, write: impl FnOnce()) {
-        if self.lines.take(now) {
-            write();
+        if !self.lines.take(now) {
+            self.left_out += 1;
+            return;
         }
+        if self.left_out > 0 {
+            info!("{} lines about commands were left out", std::mem::take(&mut self.left_out));
+        }
+        write();
     }
 }
 
