@@ -95,7 +95,7 @@ pub fn run(args: Args) -> Outcome {
     let daemon = daemon::Background::start(config)?;
     let mut show = Show::new(&args, &scene);
     // Generous for a slow board: a minute to start, and as long as the scene.
-    let deadline = Instant::now() + Duration::from_secs_f32(60.0 + 2.0 * scene.len() as f32 / scene::FPS);
+    let deadline = Instant::now() + Duration::from_secs_f32(60.0 + 2.0 * scene.frames() as f32 / scene::FPS);
     while !daemon.has_ended() && (args.forever || (show.is_on() && Instant::now() < deadline)) {
         if let Some((topic, payload)) = subscriber.next(Duration::from_millis(500)) {
             show.message(&topic, &payload)?;
@@ -174,7 +174,7 @@ impl<'a> Show<'a> {
 
     /// Whether the first round goes on.
     fn is_on(&self) -> bool {
-        self.latest + 1 < self.scene.len()
+        self.latest + 1 < self.scene.frames()
     }
 
     /// Says what happened, and keeps what is to be drawn.
@@ -187,7 +187,7 @@ impl<'a> Show<'a> {
         if topic.ends_with("/detections") {
             let seen: Seen = serde_json::from_slice(payload).map_err(Failure::runtime)?;
             self.latest = self.latest.max(seen.seq);
-            if seen.seq < self.scene.len() {
+            if seen.seq < self.scene.frames() {
                 self.seen.insert(seen.seq, seen.detections);
             }
         } else if topic.ends_with("/events") {
@@ -215,7 +215,7 @@ impl<'a> Show<'a> {
         };
         if let Some((_, known)) = self.ways.get_mut(event.id.as_ref()) {
             *known = way;
-        } else if event.seq < self.scene.len() {
+        } else if event.seq < self.scene.frames() {
             self.ways.insert(event.id.to_string(), (event.seq, way));
         }
         Ok(())

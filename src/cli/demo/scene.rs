@@ -32,7 +32,7 @@ impl Scene {
     }
 
     /// How many frames there are.
-    pub fn len(&self) -> u64 {
+    pub fn frames(&self) -> u64 {
         self.frames * self.photographs.len() as u64
     }
 
@@ -105,7 +105,7 @@ mod tests {
         }
         encode::save(&ramp, &path).unwrap();
         let scene = Scene::new(vec![path.clone(), path], 2.0);
-        assert_eq!(scene.len(), 32);
+        assert_eq!(scene.frames(), 32);
         assert_eq!(scene.pans().map(|(_, pan)| pan).collect::<Vec<_>>(), [0..16, 16..32]);
         let row = |n: u64| {
             let frame = scene.frame(n).unwrap();
