@@ -35,6 +35,7 @@ NAMES = {
     f"{FRONT}/line/gate/person/out": "Front Gate person out",
     f"{FRONT}/snapshot/person": "Front Person snapshot",
     f"{FRONT}/motion": "Front Motion",
+    f"{FRONT}/detect": "Front Detection",
     f"{FRONT}/events": "Front Last event",
     f"{FRONT}/status": "Front Connectivity",
     f"{FRONT}/stats/process_fps": "Front Processing rate",
@@ -44,6 +45,7 @@ NAMES = {
         for label in ("person", "car", "truck", "cat", "dog")
         for what in ("occupancy", "count")
     },
+    f"{YARD}/detect": "Back yard Detection",
     f"{YARD}/events": "Back yard Last event",
     f"{YARD}/status": "Back yard Connectivity",
     f"{YARD}/stats/process_fps": "Back yard Processing rate",
@@ -143,6 +145,31 @@ async def follows(home, broker):
     say("counts, occupancies, figures, events, pictures and crossings follow")
 
 
+async def is_switched(home, broker):
+    """The switch in Home Assistant switches detection, and shows what is so."""
+    await home.until("switched on at first", lambda: home.value(f"{YARD}/detect") == "on")
+    entity = home.entities()[f"{YARD}/detect"].entity_id
+    for service, state, word in (("turn_off", "off", "OFF"), ("turn_on", "on", "ON")):
+        await home.hass.services.async_call("switch", service, {"entity_id": entity}, blocking=True)
+        await home.until(f"switched {state}", lambda state=state: home.value(f"{YARD}/detect") == state)
+        assert broker.retained(f"{YARD}/detect/state") == {f"{YARD}/detect/state": word}
+    say("the switch turns detection off and on")
+
+
+async def forgets(home, daemon, start):
+    """What a configuration no longer has is no more in Home Assistant either, and comes back with it."""
+    daemon.stop()
+    lines = [f"{FRONT}/line/gate/person/in", f"{FRONT}/line/gate/person/out"]
+    without = start(PARTS.partition("[[camera.line]]")[0])
+    await home.until("the line's entities gone", lambda: not any(line in home.entities() for line in lines))
+    assert f"{FRONT}/zone/garden_path/person/count" in home.entities()
+    say("a line that is no longer configured: its entities are gone, the others are not")
+    without.stop()
+    daemon = start()
+    await home.until("the line's entities back", lambda: all(line in home.entities() for line in lines))
+    return daemon
+
+
 def away(home, base):
     """Whether all that a device has is unavailable, its own connectivity aside."""
     states = home.states()
@@ -199,8 +226,8 @@ async def scenario(folder):
     broker = Broker(folder)
     home = Home(state, broker.port)
 
-    def start():
-        return Daemon(folder, config(broker.port, front, yard))
+    def start(parts=PARTS):
+        return Daemon(folder, config(broker.port, front, yard, parts))
 
     await home.start()
     daemon = start()
@@ -208,6 +235,8 @@ async def scenario(folder):
         await appears(home)
         await follows(home, broker)
         show(home)
+        await is_switched(home, broker)
+        daemon = await forgets(home, daemon, start)
         daemon = await goes_away_and_comes_back(home, daemon, start, front)
         await restarts(home)
         daemon.stop()
