@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Dialect, Occasion, Say, Site, SiteCamera, Snapshot, Voice, VoiceOptions};
 use crate::capture::State;
 use crate::clock::Moment;
+use crate::mqtt::commands::Setting;
 use crate::mqtt::payload::{DeviceStats, to_json};
 use crate::mqtt::topics::{LabelLevels, check_prefix};
 use crate::mqtt::{Error, Message};
@@ -60,7 +61,6 @@ impl Dialect for Frigate {
         self.available("online", say);
         for camera in &self.site.cameras {
             self.detection(&camera.name, State::Offline, say);
-            say(Message::state(format!("{}/{}/detect/state", self.prefix, camera.name), "ON"));
         }
     }
 
@@ -147,6 +147,13 @@ impl Voice for FrigateVoice {
             }
             // Frigate has neither: an occupancy is what a count of more than none means, and there are no lines.
             Fact::Occupancy { .. } | Fact::Crossings { .. } => {}
+        }
+    }
+
+    fn setting(&mut self, setting: &Setting, say: Say<'_>) {
+        if let Setting::Detect(on) = *setting {
+            let topic = format!("{}/{}/detect/state", self.dialect.prefix, self.camera.name);
+            say(Message::state(topic, if on { "ON" } else { "OFF" }));
         }
     }
 

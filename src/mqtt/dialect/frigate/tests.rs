@@ -159,15 +159,17 @@ fn a_site_comes_and_goes() {
     let expected = [
         "frigate/available online",
         "frigate/front/status/detect offline",
-        "frigate/front/detect/state ON",
         "frigate/back/status/detect offline",
-        "frigate/back/detect/state ON",
     ];
     assert_eq!(hello, expected);
     let bye = pairs(said(|say| dialect.take_leave(say)));
     assert_eq!(bye.last().map(String::as_str), Some("frigate/available stopped"));
     let mut voice = voice(&dialect, "front");
     assert_eq!(pairs(said(|say| voice.status(State::Stalled, say))), ["frigate/front/status/detect offline"]);
+    assert_eq!(
+        pairs(said(|say| voice.setting(&Setting::Detect(false), say))),
+        ["frigate/front/detect/state OFF"]
+    );
     let picture = Snapshot { class_id: 1, jpeg: b"jpeg", retain: true };
     let pictures = said(|say| voice.snapshot(&picture, say));
     assert_eq!(pictures, [("frigate/front/traffic_light/snapshot".into(), "jpeg".into(), Class::Picture)]);
