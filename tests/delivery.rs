@@ -11,6 +11,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -276,4 +277,86 @@ fn a_spool_that_cannot_be_used_is_no_reason_to_be_silent() {
     assert_eq!(told.kind, "failed");
     world.take(Duration::from_millis(300));
     assert_eq!(world.arrived, (0..200).map(|n| payload(0, n)).collect::<Vec<_>>());
+}
+
+/// A file system in a file, on a block device of its own; only root can make one.
+struct Card {
+    folder: tempfile::TempDir,
+    mounted: Vec<std::path::PathBuf>,
+}
+
+impl Card {
+    fn new() -> Card {
+        let card = Card { folder: tempfile::tempdir().unwrap(), mounted: Vec::new() };
+        std::fs::File::create(card.image("card")).and_then(|file| file.set_len(64 << 20)).unwrap();
+        let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(card.image("card")).status();
+        assert!(made.unwrap().success(), "mkfs.ext4 (package e2fsprogs)");
+        card
+    }
+
+    fn image(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Mounts an image; `None`: this user may not.
+    fn mount(&mut self, name: &str) -> Option<std::path::PathBuf> {
+        let place = self.folder.path().join(format!("{name}-mounted"));
+        std::fs::create_dir(&place).unwrap();
+        let status = Command::new("mount").args(["-o", "loop"]).arg(self.image(name)).arg(&place).status();
+        status.is_ok_and(|status| status.success()).then(|| self.mounted.push(place.clone()))?;
+        Some(place)
+    }
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        for place in &self.mounted {
+            let _ = Command::new("umount").arg("-l").arg(place).status();
+        }
+    }
+}
+
+/// What the block device has at one instant, and not what the system would still write to it, is all that is left after a
+/// power cut. Of the events in it none is missing that was known to be safe.
+#[test]
+fn a_power_cut_leaves_every_event_that_was_safe() {
+    let mut card = Card::new();
+    let root = rustix::process::geteuid().is_root();
+    let Some(place) = root.then(|| card.mount("card")).flatten() else {
+        return eprintln!("SKIPPED: only root may mount a file system");
+    };
+    let broker = Broker::start();
+    let gate = Gate::to(broker.port, false);
+    let spool = place.join("spool.redb").display().to_string();
+    let (cuts, rate) = (6, 200);
+    let work = Work { port: gate.port, run: 0, from: 0, to: 100_000, rate, spool, patient: false };
+    let mut process = Process::start(&work);
+    let mut safe = Vec::new();
+    for cut in 0..cuts {
+        std::thread::sleep(Duration::from_millis(700 + 130 * cut));
+        let told = process.now();
+        safe.push(told.published - told.at_risk);
+        std::fs::copy(card.image("card"), card.image(&format!("cut{cut}"))).unwrap();
+    }
+    assert_eq!(process.now().kind, "disk");
+    drop(process);
+    for (cut, safe) in safe.into_iter().enumerate() {
+        let place = card.mount(&format!("cut{cut}")).unwrap();
+        let mut world = World::new();
+        let spool = place.join("spool.redb").display().to_string();
+        let work = Work { port: world.gate.port, run: 1, from: 0, to: 0, rate: 1, spool, patient: false };
+        let mut process = Process::start(&work);
+        process.until("done", |told| told.done && told.kind == "disk");
+        assert!(process.child.wait().unwrap().success());
+        world.take(Duration::from_millis(300));
+        let aside = std::fs::read_dir(&place).unwrap().flatten();
+        let aside = aside.filter(|entry| entry.file_name().to_string_lossy().contains("broken")).count();
+        eprintln!(
+            "power cut {cut}: {safe} events were safe, {} arrived, {aside} broken files",
+            world.arrived.len()
+        );
+        assert!(world.arrived.len() >= safe && safe > 0);
+        assert_eq!(world.arrived, (0..world.arrived.len()).map(|n| payload(0, n)).collect::<Vec<_>>());
+        assert_eq!(aside, 0);
+    }
 }
