@@ -6,6 +6,7 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::broker::Broker;
+use super::bucket::Bucket;
 use super::commands::Desk;
 use super::figures::{CommandFigures, Figures, Snapshot};
 use super::inference::Inference;
@@ -30,6 +31,10 @@ const LOOK_WITHIN: Duration = Duration::from_secs(2);
 const TELL_WITHIN: Duration = Duration::from_secs(5);
 /// How long the cameras may take to close.
 const CAMERAS_WITHIN: Duration = Duration::from_secs(3);
+/// So many messages of others come to a dialect at once, those of a house with a hundred cameras, and so many a second in the
+/// long run.
+const HEARD_AT_ONCE: u32 = 200;
+const HEARD_A_SECOND: f64 = 10.0;
 /// A look that takes longer than this will never end.
 const HUNG_AFTER: Duration = Duration::from_secs(60);
 
@@ -41,6 +46,8 @@ pub struct System {
     broker: Broker,
     desk: Desk,
     letters: Option<Letters>,
+    /// How often the dialects may be told of what others have said.
+    heard: Bucket,
     inference: Inference,
     figures: Figures,
     clock: Arc<dyn Clock>,
@@ -112,6 +119,7 @@ impl System {
             broker,
             desk,
             letters,
+            heard: Bucket::new(HEARD_AT_ONCE, HEARD_A_SECOND),
             inference,
             figures,
             clock,
@@ -136,10 +144,11 @@ impl System {
 
     /// Hears what a dialect has asked for; carries a command out, or answers why not.
     pub fn hear(&mut self, message: &Received) {
-        let (now, inference) = (self.clock.now(), &self.inference);
-        if self.dialects_hear(message) {
+        let now = self.clock.now();
+        if self.dialects_hear(message, now) {
             return;
         }
+        let inference = &self.inference;
         let heard = self.desk.hear(message, now.monotonic, |command| inference.order(command));
         let Some(refusal) = heard else { return };
         let publisher = self.broker.publisher();
@@ -149,15 +158,15 @@ impl System {
     }
 
     /// Whether the message was for a dialect.
-    fn dialects_hear(&self, message: &Received) -> bool {
+    fn dialects_hear(&mut self, message: &Received, now: Moment) -> bool {
         let publisher = self.broker.publisher();
         let heard = Heard { topic: &message.topic, payload: &message.payload, retained: message.retained };
         let mut is_theirs = false;
         for dialect in &self.dialects {
             if dialect.filters().iter().any(|filter| filter::matches(filter, &message.topic)) {
                 is_theirs = true;
-                // Of what was cut off nothing can be made.
-                if message.bytes == message.payload.len() {
+                // Of what was cut off nothing can be made; and the answer to a flood would be a larger one.
+                if message.bytes == message.payload.len() && self.heard.take(now.monotonic) {
                     dialect.heard(&heard, &mut |message| publisher.publish(message));
                 }
             }
