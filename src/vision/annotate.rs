@@ -4,7 +4,7 @@ use super::canvas::{Canvas, Line};
 use super::error::Error;
 pub use super::palette::class_colour;
 use super::palette::text_colour;
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::Frame;
 use crate::geometry::{BBox, Size};
 
 /// One box with its label.
@@ -44,13 +44,8 @@ impl Style {
 ///
 /// Line width and type size follow the picture's size. A label stands above its box, or where there is room.
 pub fn draw(frame: &mut Frame, marks: &[Mark]) -> Result<(), Error> {
-    let (format, size, plane) = (frame.format, frame.size, frame.planes[0]);
-    if format != PixelFormat::Rgb3 {
-        let detail = "only RGB frames can be drawn on; convert it first".into();
-        return Err(Error::Layout { format, size, detail });
-    }
-    super::rows::Picture::of(frame)?;
-    let mut canvas = Canvas { pixels: &mut frame.data[plane.offset..], size, stride: plane.stride };
+    let size = frame.size;
+    let mut canvas = Canvas::of(frame)?;
     let style = Style::of(size);
     for mark in marks.iter().rev() {
         draw_box(&mut canvas, &style, &mark.bbox.clamp(size), mark.colour);

@@ -4,6 +4,9 @@ use std::sync::LazyLock;
 
 use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont, point};
 
+use super::error::Error;
+use super::rows::Picture;
+use crate::frame::{Frame, PixelFormat};
 use crate::geometry::{BBox, Size};
 
 static FONT: LazyLock<Option<FontRef<'static>>> = LazyLock::new(|| {
@@ -16,6 +19,22 @@ pub(super) struct Canvas<'a> {
     pub pixels: &'a mut [u8],
     pub size: Size,
     pub stride: usize,
+}
+
+impl<'a> Canvas<'a> {
+    /// An RGB frame's pixels.
+    ///
+    /// # Errors
+    /// When the frame isn't RGB, or its plane doesn't fit its size.
+    pub fn of(frame: &'a mut Frame) -> Result<Canvas<'a>, Error> {
+        let (format, size, plane) = (frame.format, frame.size, frame.planes[0]);
+        if format != PixelFormat::Rgb3 {
+            let detail = "only RGB frames can be drawn on; convert it first".into();
+            return Err(Error::Layout { format, size, detail });
+        }
+        Picture::of(frame)?;
+        Ok(Canvas { pixels: &mut frame.data[plane.offset..], size, stride: plane.stride })
+    }
 }
 
 impl Canvas<'_> {

@@ -3,7 +3,7 @@
 use super::annotate::{Style, draw_label};
 use super::canvas::Canvas;
 use super::error::Error;
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::Frame;
 use crate::geometry::BBox;
 
 /// Something that is drawn with straight lines; points are in fractions of the picture.
@@ -31,13 +31,8 @@ const DASH: f32 = 3.0;
 /// # Errors
 /// When the frame isn't RGB.
 pub fn draw(frame: &mut Frame, strokes: &[Stroke]) -> Result<(), Error> {
-    let (format, size, plane) = (frame.format, frame.size, frame.planes[0]);
-    if format != PixelFormat::Rgb3 {
-        let detail = "only RGB frames can be drawn on; convert it first".into();
-        return Err(Error::Layout { format, size, detail });
-    }
-    super::rows::Picture::of(frame)?;
-    let mut canvas = Canvas { pixels: &mut frame.data[plane.offset..], size, stride: plane.stride };
+    let size = frame.size;
+    let mut canvas = Canvas::of(frame)?;
     let style = Style::of(size);
     for stroke in strokes.iter().rev() {
         trace(&mut canvas, stroke, style.line);
@@ -97,6 +92,7 @@ fn dashes(canvas: &mut Canvas<'_>, from: [f32; 2], to: [f32; 2], width: f32, col
 mod tests {
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
+    use crate::frame::PixelFormat;
     use crate::geometry::Size;
 
     fn lit(stroke: Stroke) -> usize {
