@@ -5,7 +5,9 @@
 //! is never written: with a broker that answers, the disk is left alone. Without a connection nothing is waited for, but
 //! that time between two commits.
 
-use super::events::{Events, Given};
+use std::collections::HashSet;
+
+use super::events::{Entry, Events, Given};
 use crate::clock::Moment;
 use crate::mqtt::spool::{Append, Body, Done, Job, Options, Pace, Reason, Refill, Trim, microseconds};
 use crate::mqtt::stats::SpoolKind;
@@ -281,6 +283,13 @@ impl Events {
         if let Some(hole) = &mut disk.hole {
             hole.count = hole.count.saturating_sub(done.trimmed.fewer);
         }
+        // After a disk was opened late, what was in flight then lies behind what is older and goes out later.
+        let known: HashSet<u64> = if done.refill.is_empty() {
+            HashSet::new()
+        } else {
+            disk.unwanted.iter().copied().chain(self.entries.iter().filter_map(Entry::any_key)).collect()
+        };
+        done.refill.retain(|record| !known.contains(&record.key));
         let read = done.refill.len() as u64;
         for record in done.refill {
             let Some(Hole { at, .. }) = self.disk.as_ref().and_then(|disk| disk.hole) else { break };
@@ -299,6 +308,7 @@ impl Events {
             && let Some(hole) = &mut disk.hole
         {
             hole.count = hole.count.saturating_sub(read);
+            hole.after = hole.after.max(done.read_up_to);
             if done.exhausted || hole.after >= hole.end {
                 disk.hole = None;
             }
@@ -327,7 +337,7 @@ impl Events {
     fn kept(&self) -> usize {
         let (messages, most) = self.disk.as_ref().map_or((KEEP, KEEP_BYTES), |disk| disk.keep);
         let mut bytes = 0;
-        let fits = |(at, entry): &(usize, &super::events::Entry)| {
+        let fits = |(at, entry): &(usize, &Entry)| {
             bytes += entry.body.record_len();
             *at < self.sent || (*at < messages && bytes <= most)
         };

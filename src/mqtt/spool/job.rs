@@ -63,6 +63,8 @@ pub(in crate::mqtt) struct Done {
     pub trimmed: Trimmed,
     /// What was read, in order.
     pub refill: Vec<Record>,
+    /// The number of the last of these.
+    pub read_up_to: u64,
     /// Nothing more is there of what was to be read.
     pub exhausted: bool,
     /// Bytes of all records now.

@@ -55,7 +55,7 @@ impl Default for Pace {
             batch: 256,
             batch_bytes: 512 << 10,
             remove: Duration::from_secs(5),
-            removals: 4096,
+            removals: 1024,
             retry: Duration::from_secs(60),
             lock: Duration::from_secs(5),
         }

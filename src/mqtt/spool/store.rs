@@ -136,6 +136,7 @@ impl Store {
         }
         if let Some(refill) = job.refill {
             (done.refill, done.exhausted) = self.refill(refill)?;
+            done.read_up_to = done.refill.last().map_or(refill.after, |record| record.key);
         }
         done.bytes = self.bytes;
         Ok(done)

@@ -1,6 +1,9 @@
 //! Queue and spool together, the file a real one, without a thread: what waits survives whatever happens.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::clock::{Clock as _, SystemClock};
@@ -47,9 +50,14 @@ impl World {
 
     /// Opens the file.
     fn attach(&mut self) -> &mut World {
+        self.attach_to(false)
+    }
+
+    /// Opens it, the same as before or not.
+    fn attach_to(&mut self, same: bool) -> &mut World {
         let mut store = Store::open(&self.options.path).unwrap();
         let end = store.last();
-        let job = self.queue.events().opened(false, self.now);
+        let job = self.queue.events().opened(same, self.now);
         let done = store.work(&job, |_| true).unwrap();
         let count = store.count(end).unwrap();
         self.queue.events().attached(done, end, count);
@@ -107,6 +115,16 @@ impl World {
                 self.queue.acked(handout.token);
             }
         }
+    }
+
+    /// The events that are in memory alone.
+    fn unwritten(&mut self) -> Vec<usize> {
+        let entries = self.queue.events().entries.iter().filter(|entry| entry.key.is_none());
+        let events = entries.filter_map(|entry| match &entry.body {
+            Body::Event(message) => text(message).parse().ok(),
+            Body::Missing(_) => None,
+        });
+        events.collect()
     }
 
     /// `kill -9`: what is on disk is all there is.
@@ -309,16 +327,32 @@ fn a_disk_that_fails_and_heals_costs_nothing_that_is_in_memory() {
     world.queue.acked(first.token);
     world.store = None;
     // The same file again: what it has of these is replaced.
-    let mut store = Store::open(&world.options.path).unwrap();
-    let end = store.last();
-    let job = world.queue.events().opened(true, world.now);
-    let done = store.work(&job, |_| true).unwrap();
-    let count = store.count(end).unwrap();
-    assert_eq!(count, 0);
-    world.queue.events().attached(done, end, count);
-    world.store = Some(store);
-    assert_eq!(world.queue.spool().at_risk, 0);
+    world.attach_to(true);
+    assert_eq!((world.queue.spool().at_risk, world.queue.spool().waiting), (0, 14));
     assert_eq!(world.drain(), numbers(1..15));
+}
+
+/// A disk that hangs: the device is not mute for it, and what lies on disk comes when it comes, in order.
+#[test]
+fn a_disk_that_opens_late_holds_nothing_up_for_long() {
+    let mut world = World::new();
+    world.attach();
+    (0..300).for_each(|n| world.push(n));
+    world.commit();
+    world.crash();
+    world.connect();
+    (300..310).for_each(|n| world.push(n));
+    assert!(world.queue.next().is_none());
+    world.queue.events().wait_no_longer();
+    let first: Vec<_> = std::iter::from_fn(|| world.queue.next()).take(5).collect();
+    world.queue.acked(first[0].token);
+    world.attach();
+    world.queue.disconnected(0);
+    world.connect();
+    let late = [numbers(301..305), numbers(0..300), numbers(305..310)].concat();
+    assert_eq!(world.drain(), late, "what was on its way stays before it");
+    world.commit();
+    assert_eq!((world.queue.spool().waiting, world.queue.spool().bytes), (0, 0));
 }
 
 #[test]
@@ -339,61 +373,85 @@ fn the_last_word_leaves_the_events_for_the_next_run() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..Default::default() })]
 
     /// Whatever happens, in whatever order: each event that was on disk or acknowledged arrives, the order of first
     /// arrivals is that of the events, and the window is bounded.
     #[test]
     fn nothing_that_was_on_disk_is_lost(steps in proptest::collection::vec((0u8..9, 1usize..120), 1..60)) {
-        let mut world = World::sized(64 << 20);
-        world.attach().connect();
-        let (mut pushed, mut flying) = (0, Vec::new());
-        let (mut arrived, mut lost) = (Vec::<usize>::new(), std::collections::BTreeSet::new());
-        for (step, size) in steps {
-            match step {
-                0..=2 => {
-                    (0..size).for_each(|n| world.push(pushed + n));
-                    pushed += size;
-                }
-                3 => world.commit(),
-                4 => world.read(),
-                5 => {
-                    world.queue.disconnected(0);
-                    flying.clear();
-                    world.connect();
-                }
-                6 => for _ in 0..size {
-                    let Some(out) = world.queue.next() else { break };
-                    arrived.push(text(&out.message).parse().unwrap());
-                    flying.push(out.token);
-                },
-                7 => {
-                    // The broker answers some, in another order.
-                    let rest = flying.split_off(flying.len().min(size));
-                    flying.drain(..).rev().for_each(|token| world.queue.acked(token));
-                    flying = rest;
-                }
-                _ => {
+        live(&steps, true)?;
+    }
+
+    /// If the disk fails and heals in between, the order is not kept, and all the rest is.
+    #[test]
+    fn nor_is_it_if_the_disk_fails(steps in proptest::collection::vec((0u8..12, 1usize..120), 1..60)) {
+        live(&steps, false)?;
+    }
+}
+
+/// Lives through the steps; what was safe must have arrived in the end, and nothing be left behind.
+fn live(steps: &[(u8, usize)], in_order: bool) -> Result<(), TestCaseError> {
+    let mut world = World::sized(64 << 20);
+    world.attach().connect();
+    let (mut pushed, mut flying) = (0, Vec::new());
+    let (mut arrived, mut lost) = (Vec::<usize>::new(), BTreeSet::new());
+    for &(step, size) in steps {
+        match step {
+            0..=2 => {
+                (0..size).for_each(|n| world.push(pushed + n));
+                pushed += size;
+            }
+            3 => world.commit(),
+            4 => world.read(),
+            5 => {
+                world.queue.disconnected(0);
+                flying.clear();
+                world.connect();
+            }
+            6 => {
+                let out: Vec<_> = std::iter::from_fn(|| world.queue.next()).take(size).collect();
+                arrived.extend(out.iter().map(|out| text(&out.message).parse::<usize>().unwrap()));
+                flying.extend(out.iter().map(|out| out.token));
+            }
+            7 => {
+                // The broker answers some, in another order.
+                let rest = flying.split_off(flying.len().min(size));
+                flying.drain(..).rev().for_each(|token| world.queue.acked(token));
+                flying = rest;
+            }
+            8 => {
+                if in_order {
                     let at_risk = usize::try_from(world.queue.spool().at_risk).unwrap();
                     lost.extend(pushed - at_risk..pushed);
-                    world.crash();
-                    world.attach();
-                    flying.clear();
-                    world.connect();
+                } else {
+                    lost.extend(world.unwritten());
                 }
+                world.crash();
+                world.attach();
+                flying.clear();
+                world.connect();
             }
-            proptest::prop_assert!(world.queue.len() <= pushed + 1);
+            9 => {
+                world.store = None;
+                world.queue.events().failed(Vec::new());
+            }
+            _ if world.store.is_none() => drop(world.attach_to(true)),
+            _ => {}
         }
-        world.queue.disconnected(0);
-        world.connect();
-        arrived.extend(world.drain().iter().map(|text| text.parse::<usize>().unwrap()));
-        let mut first: Vec<usize> = Vec::new();
-        let mut seen = std::collections::BTreeSet::new();
-        first.extend(arrived.iter().filter(|n| seen.insert(**n)));
-        proptest::prop_assert!(first.is_sorted(), "{first:?}");
-        let missing: Vec<usize> = (0..pushed).filter(|n| !seen.contains(n) && !lost.contains(n)).collect();
-        proptest::prop_assert_eq!(missing, Vec::<usize>::new());
-        world.commit();
-        proptest::prop_assert_eq!((world.queue.spool().waiting, world.queue.spool().bytes), (0, 0));
+        prop_assert!(world.queue.len() <= pushed + 1);
     }
+    if world.store.is_none() {
+        world.attach_to(true);
+    }
+    world.queue.disconnected(0);
+    world.connect();
+    arrived.extend(world.drain().iter().map(|text| text.parse::<usize>().unwrap()));
+    let mut seen = BTreeSet::new();
+    let first: Vec<usize> = arrived.iter().copied().filter(|n| seen.insert(*n)).collect();
+    prop_assert!(!in_order || first.is_sorted(), "{:?}", first);
+    let missing: Vec<usize> = (0..pushed).filter(|n| !seen.contains(n) && !lost.contains(n)).collect();
+    prop_assert_eq!(missing, Vec::<usize>::new());
+    world.commit();
+    prop_assert_eq!((world.queue.spool().waiting, world.queue.spool().bytes), (0, 0));
+    Ok(())
 }
