@@ -6,6 +6,7 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::broker::Broker;
+use super::bucket::Bucket;
 use super::commands::Desk;
 use super::figures::{CommandFigures, Figures, Snapshot};
 use super::inference::Inference;
@@ -30,6 +31,10 @@ const LOOK_WITHIN: Duration = Duration::from_secs(2);
 const TELL_WITHIN: Duration = Duration::from_secs(5);
 /// How long the cameras may take to close.
 const CAMERAS_WITHIN: Duration = Duration::from_secs(3);
+/// Dialects are told of so many messages at once, for at the start a broker tells all that it has kept, and of so many a
+/// second in the long run; further ones pass them by.
+const TOLD_AT_ONCE: u32 = 1000;
+const TOLD_RATE: f64 = 10.0;
 /// A look that takes longer than this will never end.
 const HUNG_AFTER: Duration = Duration::from_secs(60);
 
@@ -40,6 +45,8 @@ pub struct System {
     dialects: Vec<Box<dyn Dialect>>,
     broker: Broker,
     desk: Desk,
+    /// How often dialects are told of what somebody else has said.
+    told: Bucket,
     letters: Option<Letters>,
     inference: Inference,
     figures: Figures,
@@ -111,6 +118,7 @@ impl System {
             dialects,
             broker,
             desk,
+            told: Bucket::new(TOLD_AT_ONCE, TOLD_RATE),
             letters,
             inference,
             figures,
@@ -136,10 +144,11 @@ impl System {
 
     /// Hears what a dialect has asked for; carries a command out, or answers why not.
     pub fn hear(&mut self, message: &Received) {
-        let (now, inference) = (self.clock.now(), &self.inference);
-        if self.dialects_hear(message) {
+        let now = self.clock.now();
+        if self.dialects_hear(message, now.monotonic) {
             return;
         }
+        let inference = &self.inference;
         let heard = self.desk.hear(message, now.monotonic, |command| inference.order(command));
         let Some(refusal) = heard else { return };
         let publisher = self.broker.publisher();
@@ -149,7 +158,7 @@ impl System {
     }
 
     /// Whether the message was for a dialect.
-    fn dialects_hear(&self, message: &Received) -> bool {
+    fn dialects_hear(&mut self, message: &Received, now: Duration) -> bool {
         let publisher = self.broker.publisher();
         let heard = Heard { topic: &message.topic, payload: &message.payload, retained: message.retained };
         let mut is_theirs = false;
@@ -157,7 +166,7 @@ impl System {
             if dialect.filters().iter().any(|filter| filter::matches(filter, &message.topic)) {
                 is_theirs = true;
                 // Of what was cut off nothing can be made.
-                if message.bytes == message.payload.len() {
+                if message.bytes == message.payload.len() && self.told.take(now) {
                     dialect.heard(&heard, &mut |message| publisher.publish(message));
                 }
             }
