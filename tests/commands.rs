@@ -153,8 +153,8 @@ fn what_is_no_command_is_answered_with_the_reason() {
         (&front, "front/detect/set", &megabyte, "the payload has 1048576 bytes"),
         (&front, "front/threshold/person/set", b"1e-3", "a number from 0 to 1"),
         (&front, "front/threshold/unicorn/set", b"0.4", "the model has no label of that name"),
-        (&front, "front/motion/set", b"ON", "can't switch the motion gate"),
-        (&front, "front/snapshot/set", b"ON", "can't switch the snapshots"),
+        (&front, "front/motion/set", b"ON", "has no motion gate"),
+        (&front, "front/snapshot/set", b"ON", "has no snapshots"),
         (&front, "front/detekt/set", b"ON", "no such setting"),
         (&errors, "garage/detect/set", b"ON", "no camera of that name; it has: front"),
         (&errors, "$(reboot)/detect/set", b"ON", "no camera of that name"),
@@ -226,6 +226,63 @@ fn in_mqtt_5_too_and_there_a_retained_command_is_known_at_once() {
     assert_eq!(daemon.end().code, Some(0));
     until(&status, "farewell", |message| message.payload == "offline");
     assert!(broker.log().contains("(p5, c1, k30"), "it was MQTT 5");
+}
+
+#[test]
+fn the_motion_gate_and_the_pictures_are_switched_where_there_are_any() {
+    let broker = Broker::start();
+    let pictures = folder_of(&["musicians.jpg"]);
+    // Not the pictures themselves.
+    let moving = broker.subscribe(&format!("{FRONT}/motion"));
+    let states = broker.subscribe(&format!("{FRONT}/+/state"));
+    let looks = broker.subscribe(&format!("{FRONT}/detections"));
+    let config = config(broker.port, pictures.path()).replace("[[camera]]", "[snapshot]\n[[camera]]");
+    let _daemon = Daemon::start(&format!("{config}motion = {{ recheck = '1h' }}\n"));
+    let state = |setting: &str, wanted: &str| {
+        until(&states, setting, |m| m.topic == format!("{FRONT}/{setting}/state") && m.payload == wanted);
+    };
+    state("motion", "ON");
+    state("snapshot", "ON");
+    // A still picture: after a while nothing moves, and the gate lets nothing through.
+    until(&moving, "rest", |message| message.payload == "OFF");
+    let start = Instant::now();
+    while !looks.is_silent_for(Duration::from_secs(2)) {
+        assert!(start.elapsed() < START, "it is looked at all the time");
+    }
+    broker.publish(&format!("{FRONT}/motion/set"), "OFF", false);
+    state("motion", "OFF");
+    until(&looks, "look", |_| true);
+    broker.publish(&format!("{FRONT}/snapshot/set"), "OFF", false);
+    state("snapshot", "OFF");
+    broker.publish(&format!("{FRONT}/motion/set"), "ON", false);
+    state("motion", "ON");
+}
+
+/// Home Assistant's birth is heard, and what an earlier configuration has left at the broker is removed.
+#[test]
+fn what_a_dialect_asks_for_is_heard_without_commands_too() {
+    let broker = Broker::start();
+    let pictures = folder_of(&["musicians.jpg"]);
+    let gone = "homeassistant/device/vigie-porch/side/config";
+    let earlier = r#"{"origin":{"name":"Vigie"},"components":{"a":{"platform":"sensor","b":1}}}"#;
+    broker.publish(gone, earlier, true);
+    let told = broker.subscribe("homeassistant/#");
+    let config = config(broker.port, pictures.path());
+    let _daemon = Daemon::start(&format!(
+        "mqtt.commands = false\nmqtt.dialects = ['native', 'homeassistant']\n{config}"
+    ));
+    let (mut introduced, mut removed) = (0, false);
+    until(&told, "introduction and removal", |message| {
+        introduced += usize::from(!message.retained && message.payload.contains("\"name\":\"Vigie\""));
+        removed |= message.topic == gone && message.payload.is_empty();
+        introduced == 2 && removed
+    });
+    broker.publish("homeassistant/status", "online", false);
+    let mut again = 0;
+    until(&told, "introduction again", |message| {
+        again += usize::from(message.payload.contains("\"name\":\"Vigie\""));
+        again == 2
+    });
 }
 
 /// The access list that docs/mqtt.md gives lets the board work, Home Assistant switch, and nobody else.

@@ -47,6 +47,8 @@ pub struct Lane {
     figures: Arc<CameraFigures>,
     /// Whether frames are looked at; if not, they are taken all the same, so that the camera's status stays true.
     detecting: bool,
+    /// Whether pictures are made, where there is a studio.
+    picturing: bool,
     /// The status that was said last.
     state: State,
     /// Whether the last frame could not be decoded: such trouble is logged when it begins, not with every frame.
@@ -66,11 +68,18 @@ impl Lane {
             studio,
             figures,
             detecting: true,
+            picturing: true,
             state: State::Offline,
             broken: false,
         };
         lane.herald.setting(&Setting::Detect(true));
         lane.say_thresholds(None);
+        if lane.watch.has_gate() {
+            lane.herald.setting(&Setting::Motion(true));
+        }
+        if lane.studio.is_some() {
+            lane.herald.setting(&Setting::Snapshot(true));
+        }
         lane
     }
 
@@ -96,6 +105,14 @@ impl Lane {
             Change::Threshold { class_id, score } => {
                 self.watch.set_threshold(class_id, score);
                 self.say_thresholds(class_id);
+            }
+            Change::Motion(on) => {
+                self.watch.set_gating(on);
+                self.herald.setting(&Setting::Motion(on));
+            }
+            Change::Snapshot(on) => {
+                self.picturing = on;
+                self.herald.setting(&Setting::Snapshot(on));
             }
         }
     }
@@ -156,7 +173,7 @@ impl Lane {
             self.figures.still();
             return Ok(true);
         }
-        let keeps = self.studio.as_mut().is_some_and(Studio::is_free);
+        let keeps = self.picturing && self.studio.as_mut().is_some_and(Studio::is_free);
         self.watch.look(&self.frame, &prepared, eye, keeps)?;
         if let (true, Some(studio)) = (keeps, &mut self.studio) {
             let viewed = self.watch.scene().viewed(self.frame.captured.monotonic);

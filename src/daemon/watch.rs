@@ -59,6 +59,8 @@ pub struct Watch {
     tracker: Tracker,
     scene: Scene,
     gate: Option<Gate>,
+    /// Whether the gate keeps anything out.
+    gating: bool,
     facts: Vec<Fact>,
     /// The latest frame that was looked at.
     occasion: Occasion,
@@ -90,6 +92,7 @@ impl Watch {
             tracker: Tracker::new(config.tracking.clone()),
             scene,
             gate: camera.motion.as_ref().map(Gate::new),
+            gating: true,
             occasion: Occasion { seq: 0, captured: now, size: Size::default(), stages: Stages::default() },
         })
     }
@@ -138,7 +141,17 @@ impl Watch {
             self.scene.is_waiting() || self.tracker.tracks().iter().any(|track| !track.is_confirmed());
         let opens = gate.opens(at, &eye.tensor, &prepared.letterbox, waiting);
         self.facts.extend(gate.news(at).map(|moving| Fact::Motion { moving }));
-        opens
+        opens || !self.gating
+    }
+
+    /// Whether there is a motion gate.
+    pub fn has_gate(&self) -> bool {
+        self.gate.is_some()
+    }
+
+    /// Whether the motion gate keeps anything out from now on; motion is told all the same.
+    pub fn set_gating(&mut self, on: bool) {
+        self.gating = on;
     }
 
     /// Looks at a frame that was prepared; what changed by it waits among the facts. `keeps`: a picture can be kept of it.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::Error;
-use super::dialect::Site;
+use super::dialect::{Site, SiteCamera};
 use super::topics::{LabelLevels, Topics};
 
 /// So many bytes of a payload are kept; what is longer is no command.
@@ -58,6 +58,10 @@ pub struct Command {
 pub enum Change {
     /// Whether the camera's frames are looked at.
     Detect(bool),
+    /// Whether the motion gate keeps anything out.
+    Motion(bool),
+    /// Whether pictures are made.
+    Snapshot(bool),
     /// The least score of a class, or of every class.
     Threshold {
         /// Index into the model's names; `None`: all of them.
@@ -72,6 +76,10 @@ pub enum Change {
 pub enum Setting {
     /// Whether its frames are looked at.
     Detect(bool),
+    /// Whether its motion gate keeps anything out.
+    Motion(bool),
+    /// Whether pictures are made.
+    Snapshot(bool),
     /// The least score of a class.
     Threshold {
         /// Index into the model's names.
@@ -101,7 +109,7 @@ pub enum Reason {
         known: String,
     },
     /// There is nothing of that name to be set.
-    #[error("a camera has no such setting; it has: detect, threshold/LABEL, threshold/all")]
+    #[error("a camera has no such setting; it has: detect, motion, snapshot, threshold/LABEL, threshold/all")]
     UnknownSetting,
     /// The model has no such label.
     #[error("the model has no label of that name; as topic levels it has: {known}, and all")]
@@ -109,9 +117,9 @@ pub enum Reason {
         /// Those that there are.
         known: String,
     },
-    /// It is documented, but this version can't do it.
-    #[error("this version can't switch {what}")]
-    NotYet {
+    /// The camera has nothing of that kind.
+    #[error("by its configuration this camera has no {what} to be switched")]
+    NotHere {
         /// What was to be switched.
         what: &'static str,
     },
@@ -163,7 +171,7 @@ const FRACTION: &str = "a number from 0 to 1 such as 0.4";
 
 /// A message on [`Commands::filters`], read.
 enum Wanted {
-    Detect,
+    Switch(fn(bool) -> Change),
     Threshold(Option<u16>),
 }
 
@@ -171,7 +179,7 @@ enum Wanted {
 #[derive(Clone, Debug)]
 pub struct Commands {
     base: String,
-    cameras: Vec<String>,
+    cameras: Vec<SiteCamera>,
     labels: Vec<String>,
     levels: LabelLevels,
 }
@@ -184,7 +192,7 @@ impl Commands {
     pub fn new(site: &Site) -> Result<Commands, Error> {
         Ok(Commands {
             base: Topics::new(&site.prefix, &site.device)?.base().to_owned(),
-            cameras: site.cameras.iter().map(|camera| camera.name.clone()).collect(),
+            cameras: site.cameras.clone(),
             labels: site.labels.clone(),
             levels: LabelLevels::new(&site.labels),
         })
@@ -202,30 +210,32 @@ impl Commands {
     pub fn read(&self, message: &Received) -> Result<Command, Refusal> {
         let levels = message.topic.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'));
         let levels: Vec<&str> = levels.unwrap_or_default().split('/').take(5).collect();
-        let camera = levels.first().and_then(|name| self.cameras.iter().find(|camera| camera == name));
-        let refuse = |reason| Refusal { camera: camera.cloned(), reason };
+        let camera = levels.first().and_then(|name| self.cameras.iter().find(|camera| camera.name == **name));
+        let refuse = |reason| Refusal { camera: camera.map(|camera| camera.name.clone()), reason };
         let Some(camera) = camera else {
-            return Err(refuse(Reason::UnknownCamera { known: listed(&self.cameras) }));
+            let names: Vec<String> = self.cameras.iter().map(|camera| camera.name.clone()).collect();
+            return Err(refuse(Reason::UnknownCamera { known: listed(&names) }));
         };
-        let wanted = self.wanted(levels.get(1..).unwrap_or_default()).map_err(refuse)?;
+        let wanted = self.wanted(camera, levels.get(1..).unwrap_or_default()).map_err(refuse)?;
         // An empty one removes what was retained.
         if message.retained && message.bytes > 0 {
             return Err(refuse(Reason::Retained));
         }
         let change = match wanted {
-            Wanted::Detect => Change::Detect(value(message, SWITCH, switch).map_err(refuse)?),
+            Wanted::Switch(change) => change(value(message, SWITCH, switch).map_err(refuse)?),
             Wanted::Threshold(class_id) => {
                 Change::Threshold { class_id, score: value(message, FRACTION, fraction).map_err(refuse)? }
             }
         };
-        Ok(Command { camera: camera.clone(), change })
+        Ok(Command { camera: camera.name.clone(), change })
     }
 
     /// A change in a few words for the log.
     pub fn describe(&self, change: Change) -> String {
         match change {
-            Change::Detect(true) => "detection on".to_owned(),
-            Change::Detect(false) => "detection off".to_owned(),
+            Change::Detect(on) => format!("detection {}", if on { "on" } else { "off" }),
+            Change::Motion(on) => format!("motion gate {}", if on { "on" } else { "off" }),
+            Change::Snapshot(on) => format!("snapshots {}", if on { "on" } else { "off" }),
             Change::Threshold { class_id: Some(class_id), score } => {
                 format!("threshold of {} {score}", self.levels.of(class_id))
             }
@@ -234,11 +244,13 @@ impl Commands {
     }
 
     /// What the levels after the camera's ask for.
-    fn wanted(&self, levels: &[&str]) -> Result<Wanted, Reason> {
+    fn wanted(&self, camera: &SiteCamera, levels: &[&str]) -> Result<Wanted, Reason> {
         match levels {
-            ["detect", "set"] => Ok(Wanted::Detect),
-            ["motion", "set"] => Err(Reason::NotYet { what: "the motion gate" }),
-            ["snapshot", "set"] => Err(Reason::NotYet { what: "the snapshots" }),
+            ["detect", "set"] => Ok(Wanted::Switch(Change::Detect)),
+            ["motion", "set"] if camera.motion => Ok(Wanted::Switch(Change::Motion)),
+            ["motion", "set"] => Err(Reason::NotHere { what: "motion gate" }),
+            ["snapshot", "set"] if camera.snapshots => Ok(Wanted::Switch(Change::Snapshot)),
+            ["snapshot", "set"] => Err(Reason::NotHere { what: "snapshots" }),
             ["threshold", label, "set"] => {
                 let mut classes = 0u16..u16::try_from(self.labels.len()).unwrap_or(u16::MAX);
                 match classes.find(|&class_id| self.levels.of(class_id) == *label) {

@@ -12,7 +12,10 @@ fn commands() -> Commands {
         run_id: "b00t-1".into(),
         model: "m".into(),
         labels: labels.map(String::from).to_vec(),
-        cameras: vec!["front".into(), "back".into()],
+        cameras: vec![
+            "front".into(),
+            SiteCamera { motion: true, snapshots: true, ..SiteCamera::from("back") },
+        ],
         trust: Trust::default(),
         commands: true,
     })
@@ -72,8 +75,10 @@ fn what_is_not_there_is_refused_with_what_there_is() {
     assert!(said("front/detect/state").contains("no such setting"));
     assert!(said("front/threshold/set").contains("no such setting"));
     assert!(said("front/threshold/cat/set").contains("person, traffic_light, traffic_light_2, dog, and all"));
-    assert!(said("front/motion/set").contains("can't switch the motion gate"));
-    assert!(said("front/snapshot/set").contains("can't switch the snapshots"));
+    assert!(said("front/motion/set").contains("has no motion gate"));
+    assert!(said("front/snapshot/set").contains("has no snapshots"));
+    assert_eq!(read("back/motion/set", "OFF"), Ok(Change::Motion(false)));
+    assert_eq!(read("back/snapshot/set", "ON"), Ok(Change::Snapshot(true)));
     assert!(said("+/detect/set").contains("no camera of that name"));
     assert!(said("#").contains("no camera of that name"));
     let elsewhere = Received::new("home/vigie/porch2/front/detect/set", b"ON", false);

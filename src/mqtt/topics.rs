@@ -12,7 +12,7 @@ const MAX_LEVEL: usize = 128;
 pub const DEVICE_LEVELS: [&str; 3] = ["status", "stats", "error"];
 
 /// The levels under `PREFIX/DEVICE/CAMERA/` that no label and no zone may have for its name.
-pub const CAMERA_LEVELS: [&str; 11] = [
+pub const CAMERA_LEVELS: [&str; 13] = [
     "status",
     "stats",
     "detections",
@@ -24,6 +24,8 @@ pub const CAMERA_LEVELS: [&str; 11] = [
     "motion",
     "threshold",
     "error",
+    "set",
+    "state",
 ];
 
 /// Whether a label's level would be one of [`CAMERA_LEVELS`].
@@ -172,6 +174,16 @@ impl CameraTopics {
     /// `…/error`: JSON, why a command was not carried out.
     pub fn error(&self) -> String {
         format!("{}/error", self.base)
+    }
+
+    /// `…/motion/state`: whether the motion gate keeps anything out, `ON` or `OFF`, retained.
+    pub fn motion_state(&self) -> String {
+        format!("{}/motion/state", self.base)
+    }
+
+    /// `…/snapshot/state`: whether pictures are made, `ON` or `OFF`, retained.
+    pub fn snapshot_state(&self) -> String {
+        format!("{}/snapshot/state", self.base)
     }
 
     /// `…/detect/set`: the command whether the camera is looked at, `ON` or `OFF`.

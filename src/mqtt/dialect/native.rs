@@ -155,6 +155,8 @@ impl Voice for NativeVoice {
     fn setting(&mut self, setting: &Setting, say: Say<'_>) {
         say(match *setting {
             Setting::Detect(on) => Message::state(self.topics.detect_state(), on_or_off(on)),
+            Setting::Motion(on) => Message::state(self.topics.motion_state(), on_or_off(on)),
+            Setting::Snapshot(on) => Message::state(self.topics.snapshot_state(), on_or_off(on)),
             Setting::Threshold { class_id, score } => {
                 Message::state(self.topics.threshold_state(self.levels.of(class_id)), score.to_string())
             }
@@ -365,6 +367,11 @@ mod tests {
         let mut setting = |setting| said(|say| voice.setting(&setting, say)).remove(0);
         let detect = setting(Setting::Detect(false));
         assert_eq!(detect, ("vigie/porch/front/detect/state".into(), "OFF".into()));
+        assert_eq!(setting(Setting::Motion(true)), ("vigie/porch/front/motion/state".into(), "ON".into()));
+        assert_eq!(
+            setting(Setting::Snapshot(true)),
+            ("vigie/porch/front/snapshot/state".into(), "ON".into())
+        );
         let threshold = setting(Setting::Threshold { class_id: 2, score: 0.35 });
         assert_eq!(threshold, ("vigie/porch/front/threshold/traffic_light_2/state".into(), "0.35".into()));
         let refused = |camera: Option<&str>| {
