@@ -97,7 +97,10 @@ mod tests {
     fn a_broker_that_hangs_up_at_once_may_be_one_of_3_1_1() {
         let aborted = || ConnectionError::MqttState(StateError::ConnectionAborted);
         let at_once = judge(aborted(), Kind::ClosedAtOnce).to_string();
-        assert!(at_once.contains("does not speak MQTT 5") && at_once.contains("protocol = \"3.1.1\""), "{at_once}");
+        assert!(
+            at_once.contains("does not speak MQTT 5") && at_once.contains("protocol = \"3.1.1\""),
+            "{at_once}"
+        );
         let later = judge(aborted(), Kind::Lost).to_string();
         assert!(!later.contains("MQTT 5"), "{later}");
     }
