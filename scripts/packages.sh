@@ -1,7 +1,7 @@
 #!/bin/bash
 # packages.sh GROUP… : installs what a group of work needs on Debian or Raspberry Pi OS, if it is missing.
 #   build   a C compiler, cmake and nasm (libjpeg-turbo), libclang (bindgen reads the kernel's V4L2 header)
-#   test    mosquitto, the broker that the contract tests start for themselves
+#   test    mosquitto and NATS, the brokers that the contract tests start for themselves
 #   cross   the C cross compiler for aarch64 and QEMU's user mode
 #   lint    nothing beyond build: cargo-deny is built by cargo
 #   vm      QEMU's board, tools that make its image
@@ -18,13 +18,18 @@ for group in "$@"; do
       read -ra clang <<< "$(libclang_packages)"
       ensure_packages "${packages[@]}" "${clang[@]}" ;;
     test)
-      fresh=; is_installed mosquitto || fresh=yes
+      fresh=()
+      for broker in mosquitto nats-server; do is_installed "$broker" || fresh+=("$broker"); done
       ensure_packages mosquitto mosquitto-clients
-      # Debian's package starts a broker for the whole machine; nobody asked for that one.
-      if [ "$fresh" ] && [ -d /run/systemd/system ]; then
-        say "stopping the mosquitto service that its package started: the tests run brokers of their own"
-        as_root systemctl disable --now mosquitto >/dev/null 2>&1 || true
-      fi ;;
+      # The test with NATS is for this processor alone.
+      [ "$(dpkg --print-architecture)" != amd64 ] || ensure_packages nats-server
+      # Debian's packages start a broker each for the whole machine; nobody asked for those.
+      for broker in "${fresh[@]}"; do
+        if is_installed "$broker" && [ -d /run/systemd/system ]; then
+          say "stopping the $broker service that its package started: the tests run brokers of their own"
+          as_root systemctl disable --now "$broker" >/dev/null 2>&1 || true
+        fi
+      done ;;
     cross) ensure_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static ;;
     lint) ;;
     vm)

@@ -22,6 +22,11 @@ struct State {
 impl Gate {
     /// A gate to a port on the loopback.
     pub fn to(target: u16, open: bool) -> Gate {
+        Gate::among(vec![target], open)
+    }
+
+    /// A gate to the first of these ports that anybody listens on: a load balancer.
+    pub fn among(targets: Vec<u16>, open: bool) -> Gate {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
@@ -36,7 +41,8 @@ impl Gate {
                 if !theirs.open.load(Ordering::SeqCst) {
                     continue;
                 }
-                let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else { continue };
+                let mut servers = targets.iter().map(|&target| TcpStream::connect(("127.0.0.1", target)));
+                let Some(server) = servers.find_map(Result::ok) else { continue };
                 let mut connections = theirs.connections.lock().unwrap();
                 let frozen = Arc::new(AtomicBool::new(false));
                 for end in [&client, &server] {

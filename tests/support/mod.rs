@@ -7,4 +7,5 @@ pub mod client;
 pub mod daemon;
 pub mod gate;
 pub mod mosquitto;
+pub mod nats;
 pub mod publisher;

@@ -16,7 +16,8 @@ use super::certificates::Certificates;
 /// How long anything in these tests may take at most.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-const HINT: &str = "the contract tests need mosquitto: sudo apt-get install mosquitto mosquitto-clients";
+/// What to do where mosquitto is missing.
+pub const HINT: &str = "the contract tests need mosquitto: sudo apt-get install mosquitto mosquitto-clients";
 
 /// How the broker is set up.
 #[derive(Default)]
@@ -252,7 +253,8 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    fn start(mut command: Command) -> Subscriber {
+    /// Starts a `mosquitto_sub` that writes `%r %q %t %p` of each message.
+    pub fn start(mut command: Command) -> Subscriber {
         let mut child = command.stdout(Stdio::piped()).spawn().expect(HINT);
         let stream = BufReader::new(child.stdout.take().unwrap());
         let (sender, messages) = channel();

@@ -18,8 +18,12 @@ pub(super) fn judge(error: ConnectionError, closed: Kind) -> Trouble {
         ConnectionError::Tls(TlsError::Io(io)) => from_io(&io, Kind::Tls),
         ConnectionError::Tls(other) => Trouble::new(Kind::Tls, other),
         ConnectionError::MqttState(StateError::ConnectionAborted) if closed == Kind::ClosedAtOnce => {
-            // A broker of before 2019 may hang up on what it does not understand.
-            Trouble::new(closed, "the broker hung up; perhaps it does not speak MQTT 5")
+            // A broker that speaks 3.1.1 alone may hang up on what it does not understand; or it answers in 3.1.1, as
+            // NATS does, which rumqttc can't read as MQTT 5 and waits for the rest of.
+            Trouble::new(
+                closed,
+                "perhaps it does not speak MQTT 5 (NATS does not): then set protocol = \"3.1.1\" in [mqtt]",
+            )
         }
         ConnectionError::MqttState(StateError::ConnectionAborted) => {
             Trouble::new(closed, "the broker hung up")
@@ -88,6 +92,18 @@ fn disconnected(code: DisconnectReasonCode) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broker_that_hangs_up_at_once_may_be_one_of_3_1_1() {
+        let aborted = || ConnectionError::MqttState(StateError::ConnectionAborted);
+        let at_once = judge(aborted(), Kind::ClosedAtOnce).to_string();
+        assert!(
+            at_once.contains("does not speak MQTT 5") && at_once.contains("protocol = \"3.1.1\""),
+            "{at_once}"
+        );
+        let later = judge(aborted(), Kind::Lost).to_string();
+        assert!(!later.contains("MQTT 5"), "{later}");
+    }
 
     #[test]
     fn reasons_are_said_in_words_with_what_to_do() {
