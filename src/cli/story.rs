@@ -74,6 +74,7 @@ impl Story {
     }
 
     /// How many objects there were.
+    #[cfg_attr(not(feature = "demo"), allow(dead_code, reason = "the demonstration asks"))]
     pub fn objects(&self) -> usize {
         self.objects.values().sum()
     }
