@@ -189,3 +189,25 @@ fn what_passed_the_filters_once_is_an_object_to_its_end() {
         .end_all(Reason::CameraLost, |happened, _| assert_eq!(happened, Happened::End(Reason::CameraLost)));
     assert_eq!(watch.objects.present().count(), 0);
 }
+
+#[test]
+fn a_clock_that_jumps_back_a_day_changes_neither_order_nor_lengths() {
+    let day = Duration::from_secs(24 * 3600);
+    let (mut tracker, mut objects) = (Tracker::new(tracker::Options::default()), Objects::new(options()));
+    let mut told: Vec<(Happened, Object)> = Vec::new();
+    for n in 0..40 {
+        let mut at = moment(0.2 * n as f32);
+        if n >= 10 {
+            at.wall -= day;
+        }
+        let seen = if n < 20 { vec![person(300.0, 0.6)] } else { vec![] };
+        tracker.look(at.monotonic, SIZE, &seen, &[0.4]);
+        objects.look(at, SIZE, &tracker, &|_| None, |happened, object| told.push((happened, object.clone())));
+    }
+    let [(Happened::New, new), (Happened::End(Reason::Lost), end)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(new.first_seen, end.first_seen, "as it was told first");
+    assert_eq!(new.first_seen.wall, moment(0.0).wall);
+    let lasted = end.last_seen.monotonic - end.first_seen.monotonic;
+    assert!(lasted.abs_diff(Duration::from_secs_f32(3.8)) < Duration::from_millis(1), "{lasted:?}");
+    assert!(end.last_seen.wall < end.first_seen.wall, "by the clock that jumped it ended before it began");
+}

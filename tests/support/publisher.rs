@@ -3,10 +3,11 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::daemon::common::program;
 use vigie::mqtt::client::{Client, Tuning};
 use vigie::mqtt::payload::rfc3339;
 use vigie::mqtt::{Message, Options, Protocol, Publisher, SpoolKind, spool};
@@ -183,7 +184,7 @@ pub struct Process {
 impl Process {
     /// Starts this test program again, as the publisher.
     pub fn start(work: &Work) -> Process {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut child = program(std::env::current_exe().unwrap())
             .args(["--exact", "publisher", "--nocapture", "--test-threads=1"])
             .env(WORK, work.write())
             .stdout(Stdio::piped())
