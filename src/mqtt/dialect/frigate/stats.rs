@@ -18,7 +18,6 @@ pub fn of(stats: &DeviceStats<'_>) -> Value {
                 "process_fps": tenth(camera.process_fps),
                 "skipped_fps": tenth(skipped),
                 "detection_fps": tenth(camera.process_fps),
-                "detection_enabled": true,
                 "pid": Value::Null,
                 "capture_pid": Value::Null,
                 "ffmpeg_pid": Value::Null,
@@ -29,7 +28,7 @@ pub fn of(stats: &DeviceStats<'_>) -> Value {
     let fps: f64 = stats.cameras.values().map(|camera| camera.process_fps).sum();
     json!({
         "cameras": cameras,
-        "detectors": { "vigie": { "inference_speed": tenth(speed), "detection_start": 0.0, "pid": Value::Null } },
+        "detectors": { "vigie": { "inference_speed": tenth(speed), "pid": Value::Null } },
         "detection_fps": tenth(fps),
         "service": {
             "uptime": stats.uptime_s,
