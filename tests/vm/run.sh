@@ -9,7 +9,7 @@
 . "$(dirname "$0")/../../scripts/lib.sh"
 cd "$ROOT"
 HERE=$ROOT/tests/vm
-TESTS=("$@"); [ $# -gt 0 ] || TESTS=(board daemon capture-faults)
+TESTS=("$@"); [ $# -gt 0 ] || TESTS=(board daemon scene capture-faults)
 CPU=${VM_CPU:-cortex-a76}
 LIMIT=1500   # seconds until the board is given up
 
@@ -42,7 +42,7 @@ fi
 
 # What goes to the board: tests, unit, configuration, model, and the photographs in a camera's size.
 cp "$HERE"/guest/* "$SHARE/guest/"
-cp "$HERE/vigie.toml" "$SHARE/"
+cp "$HERE"/{vigie,scene}.toml "$SHARE/"
 cp "${VIGIE_MODEL:-$ROOT/models/vigie-xxs-320-int8.onnx}" "$SHARE/model.onnx"
 printf '%s\n' "${TESTS[@]}" > "$SHARE/tests"
 echo "$CPU" > "$SHARE/cpu"
@@ -51,6 +51,19 @@ for picture in "${VIGIE_PICTURES:-$ROOT/demo/pictures}"/*.jpg; do
   name=$SHARE/pictures/$(basename "$picture" .jpg)
   convert "$picture" -auto-orient -resize 640x480 -gravity center -background gray -extent 640x480 -depth 8 "$name.ppm"
   convert "$name.ppm" -sampling-factor 4:2:2 -quality 85 -interlace none "$name.jpg"
+done
+
+# A scene that moves: a musician glides from the left edge over a dark stage and out at the right one; then it is empty.
+SCENE=$SHARE/scene STEPS=43
+mkdir "$SCENE"
+convert "$ROOT/demo/pictures/musicians.jpg" -crop 215x390+545+0 +repage -resize x480 "$SCENE/man.png"
+width=$(identify -format %w "$SCENE/man.png")
+# his picture's left and right edges are soft, or they would be a door
+convert "$SCENE/man.png" \( -size "$((width - 24))x480" xc:white -bordercolor black -border 12x0 -blur 0x8 \) \
+  -alpha off -compose CopyOpacity -composite "$SCENE/soft.png"
+for ((step = 0; step < STEPS; step++)); do
+  convert -size 640x480 xc:'#0a0808' "$SCENE/soft.png" -geometry "$(printf '%+d' $((step * (640 + width) / (STEPS - 1) - width)))+0" \
+    -composite -depth 8 "$SCENE/$(printf %03d "$step").ppm"
 done
 
 say "booting the board, an emulated $CPU (log: build/vm/logs)"

@@ -52,4 +52,14 @@ feed() {
   /host/feed "$node" 5/15 "${files[@]}" 2>> "$LOGS/feed.txt" &
   echo $! > "/run/feed-$kind"; disown
 }
+
+# feed_scene : the YUYV camera sees the moving scene once, from its beginning; two seconds a step, some 90 in all, and
+# then nobody for as long as a test takes
+feed_scene() {
+  local empty=/host/scene/000.ppm nobody=()
+  stop_feed yuyv
+  for _ in {1..60}; do nobody+=("$empty"); done
+  /host/feed /dev/video20 5/10 /host/scene/*.ppm "${nobody[@]}" 2>> "$LOGS/feed.txt" &
+  echo $! > /run/feed-yuyv; disown
+}
 stop_feed() { [ ! -e "/run/feed-$1" ] || { kill "$(cat "/run/feed-$1")" 2>/dev/null; rm "/run/feed-$1"; }; }
