@@ -138,7 +138,7 @@ fn grab(options: Options) -> ExitCode {
         if let Some(kind) = health.kind.map(|kind| kind.name()).filter(|kind| kinds.last() != Some(kind)) {
             kinds.push(kind);
         }
-        if camera.take(&mut frame) == Take::Frame {
+        if camera.take(&mut frame, Duration::ZERO) == Take::Frame {
             first_ms.get_or_insert(began.elapsed().as_millis() as u64);
             rising &= last.is_none_or(|last| frame.sequence > last);
             last = Some(frame.sequence);

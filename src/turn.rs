@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
+/// Who is asked within this time after a turn was due is on time, and what came no longer before it is new.
+const PUNCTUAL: Duration = Duration::from_millis(5);
+
 /// Turns at a rate: no more than that, and none owed for the past. Times are on the monotonic clock.
 #[derive(Clone, Debug)]
 pub struct Turn {
     interval: Duration,
     due: Duration,
+    /// Somebody stands ready since it was due, and may wait for something new.
+    ready: bool,
 }
 
 impl Turn {
     /// Turns at most `rate` times a second (> 0), the first one at once.
     pub fn new(rate: f32) -> Turn {
-        Turn { interval: Duration::from_secs_f64(1.0 / f64::from(rate)), due: Duration::ZERO }
+        Turn { interval: Duration::from_secs_f64(1.0 / f64::from(rate)), due: Duration::ZERO, ready: false }
     }
 
     /// When the next turn is due.
@@ -20,10 +25,20 @@ impl Turn {
         self.due
     }
 
+    /// A turn is due at `now`: what it is taken with shall not have come before this time. Who was ready in time need not
+    /// take what has lain there for most of a camera's period, for the next comes soon; but waits no longer than the
+    /// interval between two turns. Who is late takes what there is.
+    pub fn wants_since(&mut self, now: Duration) -> Duration {
+        let late = now.saturating_sub(self.due);
+        self.ready |= late <= PUNCTUAL;
+        if self.ready && late < self.interval { self.due.saturating_sub(PUNCTUAL) } else { Duration::ZERO }
+    }
+
     /// A turn begins at `now`. A little lateness does not slow the rate; what was missed altogether is not owed.
     pub fn taken(&mut self, now: Duration) {
         let next = self.due + self.interval;
         self.due = if next > now { next } else { now + self.interval };
+        self.ready = false;
     }
 
     /// Whether a turn is due at `now`; it is taken then.
@@ -74,6 +89,21 @@ mod tests {
         let counts = turns_in(60, &[30.0, 30.0, 1.0], Duration::from_millis(100));
         assert!(counts[2] >= 50, "the slow one gets its one a second: {counts:?}");
         assert!(counts[0].abs_diff(counts[1]) <= 2, "{counts:?}");
+    }
+
+    #[test]
+    fn who_is_ready_in_time_waits_for_what_is_new_and_who_is_late_takes_what_there_is() {
+        let ms = Duration::from_millis;
+        let mut turn = Turn::new(5.0);
+        assert_eq!(turn.wants_since(ms(9000)), Duration::ZERO, "the first takes whatever there is");
+        turn.taken(ms(9000));
+        assert_eq!(turn.due(), ms(9200));
+        assert_eq!(turn.wants_since(ms(9200)), ms(9195));
+        assert_eq!(turn.wants_since(ms(9250)), ms(9195), "it was ready, and waits");
+        assert_eq!(turn.wants_since(ms(9400)), Duration::ZERO, "but not for ever");
+        turn.taken(ms(9260));
+        assert_eq!(turn.due(), ms(9400), "waiting does not slow the rate");
+        assert_eq!(turn.wants_since(ms(9420)), Duration::ZERO, "it was busy when its turn came");
     }
 
     #[test]

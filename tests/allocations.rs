@@ -236,7 +236,7 @@ fn taking_a_frame_from_a_camera() {
     let camera = Camera::spawn("card", card, request, Size::new(320, 320), clock, Arc::new(|| {}));
     let mut frame = Frame::packed(PixelFormat::Grey, Size::default(), SystemClock.now());
     let mut take = || {
-        while camera.take(&mut frame) != Take::Frame {
+        while camera.take(&mut frame, Duration::ZERO) != Take::Frame {
             SystemClock.sleep(Duration::from_millis(1));
         }
     };

@@ -35,7 +35,7 @@ fn frames(camera: &Camera, woken: &mpsc::Receiver<()>, count: usize) -> (Vec<u64
     let (mut numbers, mut frame) = (Vec::new(), empty());
     while numbers.len() < count {
         woken.recv_timeout(Duration::from_secs(10)).expect("a frame within ten seconds");
-        if camera.take(&mut frame) == Take::Frame {
+        if camera.take(&mut frame, Duration::ZERO) == Take::Frame {
             numbers.push(frame.sequence);
         }
     }

@@ -98,9 +98,10 @@ impl Camera {
     }
 
     /// Takes what there is: a loss that was not told yet, or the newest frame, for which the old buffer is used again.
-    /// No frame from before a loss is given after it.
-    pub fn take(&self, frame: &mut Frame) -> Take {
-        self.shared.mailbox.take(frame)
+    /// No frame from before a loss is given after it. A frame that came before `since`, on the monotonic clock, is left
+    /// for later; [`Duration::ZERO`] takes any.
+    pub fn take(&self, frame: &mut Frame, since: Duration) -> Take {
+        self.shared.mailbox.take(frame, since)
     }
 
     /// Takes a loss that was not told yet, and no frame: for whoever is not due to look but wants to know.
@@ -319,7 +320,7 @@ fn deliver(
         frame.sequence = numbers.next(frame.sequence);
         let captured = frame.captured;
         own.frames += 1;
-        own.dropped += u64::from(shared.mailbox.put(frame));
+        own.dropped += u64::from(shared.mailbox.put(frame, now.monotonic));
         let doubted = shared.verdicts().doubted();
         let mut health = shared.health();
         health.counters = base + own + source.counters();

@@ -108,7 +108,7 @@ fn look(scripts: Vec<Result<Vec<Poll>, ErrorKind>>, decodes: fn(u64) -> bool) ->
         (Arc::clone(&cell), Arc::clone(&ran), Arc::clone(&fake), Mutex::new(empty.clone()));
     let wake = move || {
         let (shared, mut frame, mut ran) = (late.get().unwrap(), taken.lock().unwrap(), seen.lock().unwrap());
-        if shared.mailbox.take(&mut frame) == Take::Frame {
+        if shared.mailbox.take(&mut frame, Duration::ZERO) == Take::Frame {
             ran.numbers.push(frame.sequence);
             match decodes(frame.sequence) {
                 true => shared.verdicts().readable(),
@@ -258,7 +258,7 @@ fn stop_ends_a_waiting_thread_and_the_state_is_told() {
     let health = camera.health();
     assert_eq!((health.state, health.counters.frames, health.counters.dropped), (State::Online, 2, 1));
     let mut frame = Frame::packed(PixelFormat::Grey, Size::default(), clock.now());
-    assert_eq!((camera.take(&mut frame), frame.sequence), (Take::Frame, 1), "the newest");
+    assert_eq!((camera.take(&mut frame, Duration::ZERO), frame.sequence), (Take::Frame, 1), "the newest");
     let before = std::time::Instant::now();
     camera.stop();
     assert!(before.elapsed() < Duration::from_secs(1));
@@ -280,6 +280,6 @@ fn a_panic_is_told_and_the_camera_starts_anew_with_the_numbers_that_follow() {
     let health = camera.health();
     assert_eq!((health.state, health.counters.frames, health.counters.reopened), (State::Online, 5, 1));
     let mut frame = Frame::packed(PixelFormat::Grey, Size::default(), camera.shared.clock.now());
-    while camera.take(&mut frame) != Take::Frame {}
+    while camera.take(&mut frame, Duration::ZERO) != Take::Frame {}
     assert_eq!(frame.sequence, 4, "a number is never given twice");
 }

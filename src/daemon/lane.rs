@@ -143,8 +143,9 @@ impl Lane {
     /// When the model itself fails: nothing that is published from then on could be trusted. A frame that can't be
     /// decoded is the camera's trouble: it is counted, and said once.
     pub fn look(&mut self, eye: &mut Eye, clock: &dyn Clock) -> Result<bool, detector::Error> {
+        let since = self.turn.wants_since(clock.now().monotonic);
         loop {
-            match self.camera.take(&mut self.frame) {
+            match self.camera.take(&mut self.frame, since) {
                 Take::Frame => break,
                 Take::Nothing => return Ok(false),
                 Take::Lost(state) => self.lost(state, clock.now()),
