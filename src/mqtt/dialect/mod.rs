@@ -58,6 +58,8 @@ pub struct SiteCamera {
     pub snapshots: bool,
     /// Whether a motion gate tells of motion.
     pub motion: bool,
+    /// Whether it has hours.
+    pub hours: bool,
 }
 
 impl From<&str> for SiteCamera {
@@ -74,6 +76,8 @@ pub struct SitePart {
     pub name: String,
     /// By class, whether its objects count there; empty: all do.
     pub classes: Vec<bool>,
+    /// Whether it has hours.
+    pub hours: bool,
 }
 
 impl SitePart {
