@@ -92,7 +92,9 @@ impl System {
         let is_wanted = !filters.is_empty();
         let (inbox, letters) = is_wanted.then(|| inbox::inbox(filters, Arc::clone(&counted.ignored))).unzip();
         let status = Topics::new(&site.prefix, &site.device)?.status();
-        let broker = Broker::open(config.mqtt.clone(), status, inbox)?;
+        let listens = dialects.iter().filter(|_| site.commands);
+        let leftovers = listens.filter_map(|dialect| dialect.leftovers()).collect();
+        let broker = Broker::open(config.mqtt.clone(), status, inbox, leftovers)?;
         let publisher = broker.publisher();
         for dialect in &dialects {
             dialect.introduce(&mut |message| publisher.publish(message));

@@ -102,6 +102,16 @@ impl LabelLevels {
     pub fn of(&self, class_id: u16) -> &str {
         self.0.get(usize::from(class_id)).map_or("_", String::as_str)
     }
+
+    /// The class that has that level.
+    pub fn class(&self, level: &str) -> Option<u16> {
+        self.0.iter().position(|own| own == level).and_then(|class_id| u16::try_from(class_id).ok())
+    }
+
+    /// All of them, by class.
+    pub fn all(&self) -> &[String] {
+        &self.0
+    }
 }
 
 /// The topics of a device: `PREFIX/DEVICE/…`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Dialect, Look, Occasion, Say, Site, SiteCamera, Snapshot, Voice, VoiceOptions};
+use super::{Dialect, Leftovers, Look, Occasion, Say, Site, SiteCamera, Snapshot, Voice, VoiceOptions};
 use crate::capture::State;
 use crate::clock::Moment;
 use crate::mqtt::commands::{Received, Refusal, Setting};
@@ -11,6 +11,8 @@ use crate::mqtt::topics::{CameraTopics, LabelLevels, LabelTopics, Topics};
 use crate::mqtt::{Error, Message};
 use crate::scene::{Fact, Place};
 use crate::turn::Turn;
+
+mod leftovers;
 
 /// See the module's words.
 #[derive(Clone, Debug)]
@@ -61,6 +63,10 @@ impl Dialect for Native {
             topics: self.topics.camera_checked(&options.camera.name),
             detections: Rate::new(options.detections_max_fps, options.max_fps),
         })
+    }
+
+    fn leftovers(&self) -> Option<Box<dyn Leftovers>> {
+        Some(Box::new(self.clone()))
     }
 
     fn refused(&self, message: &Received, refusal: &Refusal, now: Moment, say: Say<'_>) {
