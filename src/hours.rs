@@ -118,6 +118,12 @@ pub struct Local {
     pub minute: Minute,
 }
 
+impl fmt::Display for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.day.name(), self.minute)
+    }
+}
+
 /// See the module's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hours(pub Vec<Span>);

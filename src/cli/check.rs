@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Failure, Outcome, output};
 use crate::capture::SourceSpec;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Config};
 use crate::daemon;
 use crate::detector::Detector;
@@ -93,7 +94,10 @@ fn tell(path: &Path, config: &Config, detector: &Detector) {
     ));
     output::say(&format!("  {}", cameras.join("\n  ")));
     if config.has_hours() {
-        output::say(&format!("  hours are those of {}", config.timezone.name().unwrap_or("the host")));
+        let timezone = &config.timezone;
+        let now = timezone.local(SystemClock.now().wall).map(|local| format!(", where it is {local} now"));
+        let name = timezone.name().unwrap_or("the host");
+        output::say(&format!("  hours are those of {name}{}", now.unwrap_or_default()));
     }
     for doubt in doubts(config) {
         output::say(&format!("warning: {doubt}"));

@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(gone(&at("side/cat/count"), "0"), [at("side/snapshot/cat"), at("side/cat/count")]);
         let switch = at("back/snapshot/state");
         let pictures = ["back/snapshot/person", "back/snapshot/traffic_light"].map(at);
-        assert_eq!(gone(&switch, "ON"), [&pictures[..], &[switch.clone()]].concat());
+        assert_eq!(gone(&switch, "ON"), [&pictures[..], std::slice::from_ref(&switch)].concat());
     }
 
     #[test]
