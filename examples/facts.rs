@@ -28,7 +28,7 @@ fn seen(n: usize, objects: usize, into: &mut Vec<Detection>) {
 
 fn zone(left: f32, right: f32) -> Result<Zone, Box<dyn std::error::Error>> {
     let polygon = Polygon::new(vec![[left, 0.0], [right, 0.0], [right, 1.0], [left, 1.0]])?;
-    Ok(Zone { polygon, classes: Vec::new(), inertia: 2, loitering: Duration::ZERO })
+    Ok(Zone { polygon, classes: Vec::new(), inertia: 2, loitering: Duration::ZERO, open: true })
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

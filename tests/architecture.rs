@@ -117,10 +117,12 @@ fn keep_apart(rooms: &[&str], paths: &[&str]) {
     }
 }
 
-const LOWER_ROOMS: [&str; 9] = [
+const LOWER_ROOMS: [&str; 11] = [
     "src/frame.rs",
     "src/geometry.rs",
     "src/geometry",
+    "src/hours.rs",
+    "src/timezone.rs",
     "src/turn.rs",
     "src/capture",
     "src/vision",

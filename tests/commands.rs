@@ -407,7 +407,7 @@ async fn a_retained_message_that_is_far_too_large_does_not_keep_the_device_away(
     let (inbox, mut letters) = inbox(vec!["vigie/porch/+/+/set".into()], Arc::default());
     let tuning = Tuning { after_bad_command: Duration::from_secs(1), ..quick() };
     let options = options(broker.port, Protocol::V311);
-    let client = Client::listen(options, STATUS.into(), tuning, Some(inbox)).unwrap();
+    let client = Client::listen(options, STATUS.into(), tuning, Some(inbox), Vec::new()).unwrap();
     let publisher = client.publisher();
     let start = Instant::now();
     while publisher.stats().reconnects == 0 {

@@ -184,7 +184,7 @@ async fn a_retained_command_is_known_for_one_and_one_that_is_far_too_large_never
     broker.publish("vigie/porch/back/detect/set", "OFF", true);
     let (inbox, mut letters) = inbox(vec!["vigie/porch/+/+/set".into()], Arc::default());
     let options = Options { keep_alive: Duration::from_secs(1), ..options(broker.port, Protocol::V5) };
-    let client = Client::listen(options, STATUS.into(), quick(), Some(inbox)).unwrap();
+    let client = Client::listen(options, STATUS.into(), quick(), Some(inbox), Vec::new()).unwrap();
     let stored = letters.next().await.unwrap();
     assert_eq!((stored.topic.as_str(), stored.retained), ("vigie/porch/back/detect/set", true));
     broker.publish("vigie/porch/back/detect/set", "ON", true);

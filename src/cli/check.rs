@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Failure, Outcome, output};
 use crate::capture::SourceSpec;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Config};
 use crate::daemon;
 use crate::detector::Detector;
@@ -92,6 +93,12 @@ fn tell(path: &Path, config: &Config, detector: &Detector) {
         size.height
     ));
     output::say(&format!("  {}", cameras.join("\n  ")));
+    if config.has_hours() {
+        let timezone = &config.timezone;
+        let now = timezone.local(SystemClock.now().wall).map(|local| format!(", where it is {local} now"));
+        let name = timezone.name().unwrap_or("the host");
+        output::say(&format!("  hours are those of {name}{}", now.unwrap_or_default()));
+    }
     for doubt in doubts(config) {
         output::say(&format!("warning: {doubt}"));
     }
@@ -104,12 +111,20 @@ fn describe(camera: &config::Camera) -> String {
         SourceSpec::Clip { path, .. } => format!("clip {}", path.display()),
         SourceSpec::TestCard { .. } => "test card".to_owned(),
     };
-    format!("camera {}: {source}, at most {} frames a second", camera.name, camera.max_fps)
+    let mut text = format!("camera {}: {source}, at most {} frames a second", camera.name, camera.max_fps);
+    if let Some(hours) = &camera.hours {
+        text += &format!(", {hours}");
+    }
+    for zone in &camera.zones {
+        let Some(hours) = &zone.hours else { continue };
+        text += &format!("; zone {}: {hours}", zone.name);
+    }
+    text
 }
 
 /// What is right and perhaps not meant, or could not be looked at here.
 fn doubts(config: &Config) -> Vec<String> {
-    let mut doubts = Vec::new();
+    let mut doubts: Vec<String> = config.doubt_of_hours().into_iter().collect();
     for camera in &config.cameras {
         if let Some(Size { width, height }) = camera.request.size.filter(|size| size.height > size.width) {
             doubts.push(format!(

@@ -17,7 +17,7 @@ pub struct Story {
 struct Told {
     label: String,
     zones: Vec<String>,
-    crossings: usize,
+    crossings: Vec<(String, String)>,
     stationary: bool,
 }
 
@@ -41,8 +41,12 @@ impl Story {
         for zone in told.zones.iter().filter(|zone| !event.zones.iter().any(|now| now == *zone)) {
             words.push(format!("went out of {zone}"));
         }
-        // The message has the latest of them; what is new stands at its end.
-        let new = event.lines.len().saturating_sub(told.crossings);
+        // The message has the latest of them, and the oldest go when there are many; what is new stands at its end.
+        let crossings: Vec<(String, String)> =
+            event.lines.iter().map(|one| (one.line.to_string(), one.direction.to_string())).collect();
+        let new = (0..crossings.len())
+            .find(|new| told.crossings.ends_with(&crossings[..crossings.len() - new]))
+            .unwrap_or(crossings.len());
         for crossing in &event.lines[event.lines.len() - new..] {
             words.push(format!("crossed {} {}wards", crossing.line, crossing.direction));
         }
@@ -52,7 +56,7 @@ impl Story {
         *told = Told {
             label: event.label.to_string(),
             zones: event.zones.iter().map(|zone| zone.to_string()).collect(),
-            crossings: event.lines.len(),
+            crossings,
             stationary: event.stationary,
         };
         if event.kind == EventType::End {
@@ -88,6 +92,7 @@ fn ending(event: &Event<'_>) -> String {
     };
     let how = match event.reason.as_deref() {
         Some("left") => "left the picture",
+        Some("detect_off") => "was in view when nobody looked any more",
         Some("camera_lost") => "was in view when the camera was lost",
         Some("stopping") => "was in view at the end",
         _ => "was not seen any more",
@@ -143,6 +148,26 @@ mod tests {
         assert_eq!(words(&mut story, &with("end")), "left the picture, after 4.0 s, was in street, steps");
         assert_eq!((story.summary().as_str(), story.objects()), ("1 × person", 1));
         assert!(story.told.is_empty(), "nothing is kept of what has ended");
+    }
+
+    #[test]
+    fn crossings_are_told_however_many_there_were() {
+        let mut story = Story::default();
+        let ways: Vec<&str> = ["in", "out", "in"].into_iter().cycle().take(40).collect();
+        for n in 1..=ways.len() {
+            // The message has sixteen at most.
+            let latest = &ways[n.saturating_sub(16)..n];
+            let lines: Vec<_> =
+                latest.iter().map(|way| serde_json::json!({"line": "gate", "direction": way})).collect();
+            let change = [("type", "update".into()), ("lines", lines.into())];
+            let words = story.tell(&event(&change)).1;
+            assert_eq!(
+                words.last().unwrap(),
+                &format!("crossed gate {}wards", latest[latest.len() - 1]),
+                "{n}"
+            );
+            assert_eq!(story.tell(&event(&change)).1, ["is seen better: 80 %"], "and each once");
+        }
     }
 
     #[test]

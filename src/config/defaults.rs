@@ -8,6 +8,8 @@ use super::{MotionGate, Shot};
 use crate::detector::Options;
 use crate::mqtt::Protocol;
 
+/// `device.trust_clock`
+pub const TRUST_CLOCK: bool = false;
 /// `mqtt.prefix`
 pub const PREFIX: &str = "vigie";
 /// `mqtt.protocol`

@@ -9,10 +9,12 @@ use super::read::{
 };
 use super::read::{DialectName, Time, TopicPart, TopicPrefix, Unit, UsbId, raw};
 use super::read::{HeightWidth, WidthHeight};
+use super::read::{OneOrMany, TimeOfDay};
 use super::{Camera, Config, Filters, Snapshot};
 use crate::capture::{DeviceMatcher, SourceSpec};
 use crate::detector::Thresholds;
 use crate::geometry::Polygon;
+use crate::hours::{Days, Hours};
 use crate::mqtt::{Options, Secret, homeassistant};
 use crate::scene::objects::Filter;
 
@@ -46,7 +48,11 @@ pub(super) fn file(config: &Config) -> raw::File {
         config.log.modules.iter().map(|(name, level)| (name.clone(), Located::nowhere(OneOf(*level))));
     let modules = Map(modules.collect());
     raw::File {
-        device: key(raw::Device { name: key(TopicPart(config.device.clone())) }),
+        device: key(raw::Device {
+            name: key(TopicPart(config.device.clone())),
+            timezone: config.timezone.name().and_then(text),
+            trust_clock: key(config.trust_clock),
+        }),
         mqtt: config.mqtt.as_ref().and_then(|options| key(mqtt(options, dialects(config)))),
         frigate: config
             .frigate
@@ -163,6 +169,7 @@ fn camera(camera: &Camera) -> raw::Camera {
         labels: labels(&zone.labels),
         inertia: key(Count(zone.inertia.into())),
         loitering: time(zone.loitering),
+        hours: zone.hours.as_ref().and_then(hours),
     };
     let ignored = |zone: &super::IgnoreZone| raw::IgnoreZone {
         points: points(zone.polygon.points()),
@@ -199,12 +206,23 @@ fn camera(camera: &Camera) -> raw::Camera {
                 recheck: time(gate.recheck),
             })
         }),
+        hours: camera.hours.as_ref().and_then(hours),
         snapshots: key(camera.snapshots),
         zone: list(camera.zones.iter().map(zone)),
         ignore_zone: list(camera.ignore_zones.iter().map(ignored)),
         line: list(camera.lines.iter().map(line)),
         privacy_mask: list(camera.privacy_masks.iter().map(mask)),
     }
+}
+
+fn hours(hours: &Hours) -> Option<Located<OneOrMany<raw::Hours>>> {
+    let days = |days: Days| list(days.named().map(OneOf)).filter(|_| days != Days::ALL);
+    let spans = hours.0.iter().map(|span| raw::Hours {
+        from: key(TimeOfDay(span.from)),
+        to: key(TimeOfDay(span.to)),
+        days: days(span.days),
+    });
+    key(OneOrMany(spans.map(Located::nowhere).collect()))
 }
 
 fn source(source: &SourceSpec) -> raw::Source {

@@ -19,8 +19,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::geometry::Polygon;
+use crate::hours::Hours;
 use crate::mqtt::homeassistant;
 use crate::scene::objects::Filter;
+use crate::timezone::Timezone;
 use crate::{capture, detector, mqtt, tracker};
 
 pub use read::{MAX_BYTES, schema};
@@ -39,6 +41,10 @@ pub const DEFAULT_PATH: &str = "/etc/vigie/vigie.toml";
 pub struct Config {
     /// The device's name: second level of every topic.
     pub device: String,
+    /// Where the device is, by the clock: `hours` are of that time zone.
+    pub timezone: Timezone,
+    /// Whether `hours` go by the clock although nobody says that it is right.
+    pub trust_clock: bool,
     /// The broker; `None`: JSON lines on standard output.
     pub mqtt: Option<mqtt::Options>,
     /// What Home Assistant is told; `None`: nothing.
@@ -92,6 +98,8 @@ pub struct Camera {
     pub filters: Filters,
     /// Which frames are worth a look; `None`: all are.
     pub motion: Option<MotionGate>,
+    /// When it is looked at; `None`: always.
+    pub hours: Option<Hours>,
     /// Whether pictures of what is seen are made, where [`Config::snapshot`] says how.
     pub snapshots: bool,
     /// Parts of the picture that have a name; their names are unique.
@@ -165,6 +173,8 @@ pub struct Zone {
     pub inertia: u32,
     /// An object counts when it has been there for so long.
     pub loitering: Duration,
+    /// When it is there; `None`: always.
+    pub hours: Option<Hours>,
 }
 
 /// A part of a camera's picture where nothing begins.
@@ -197,6 +207,11 @@ pub struct Filters {
 }
 
 impl Camera {
+    /// Whether it or one of its zones has hours.
+    pub fn has_hours(&self) -> bool {
+        self.hours.is_some() || self.zones.iter().any(|zone| zone.hours.is_some())
+    }
+
     /// Every label that the configuration of zones, lines and filters names; only the model can tell whether it is one.
     pub fn labels(&self) -> impl Iterator<Item = &String> {
         let zones = self.zones.iter().flat_map(|zone| &zone.labels);
@@ -233,10 +248,26 @@ impl Config {
             .unwrap_or_else(|error| format!("# not to be written: {error}\n"))
     }
 
+    /// Whether anything has hours.
+    pub fn has_hours(&self) -> bool {
+        self.cameras.iter().any(Camera::has_hours)
+    }
+
+    /// Why hours may be of another time zone than was meant.
+    pub fn doubt_of_hours(&self) -> Option<String> {
+        let doubt = self.timezone.doubt().filter(|_| self.has_hours())?;
+        Some(format!("hours are those of UTC, for {doubt}; name the time zone with `timezone` in [device]"))
+    }
+
+    /// What stands in the table of that name.
+    fn device(&self) -> (&str, &Timezone, bool) {
+        (&self.device, &self.timezone, self.trust_clock)
+    }
+
     /// The parts in which another configuration differs, by the names of their tables.
     pub fn differences(&self, other: &Config) -> Vec<&'static str> {
         let parts = [
-            ("[device]", self.device != other.device),
+            ("[device]", self.device() != other.device()),
             ("[mqtt]", self.mqtt != other.mqtt),
             ("[homeassistant]", self.homeassistant != other.homeassistant),
             ("[frigate]", self.frigate != other.frigate),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mqtt::client::Tuning;
+use crate::mqtt::dialect::Leftovers;
 use crate::mqtt::inbox::Inbox;
 use crate::mqtt::stdout::Lines;
 use crate::mqtt::{self, Client, Message, Options, Publisher, Sink};
@@ -25,8 +26,8 @@ pub enum Broker {
 }
 
 impl Broker {
-    /// Opens it and says `online` on `status_topic`; a broker's client puts what comes into `inbox`. Must be called on a
-    /// tokio runtime.
+    /// Opens it and says `online` on `status_topic`; a broker's client puts what comes into `inbox`, and retires `leftovers`.
+    /// Must be called on a tokio runtime.
     ///
     /// # Errors
     /// When the options can't be used. A broker that is away is no error.
@@ -34,11 +35,13 @@ impl Broker {
         options: Option<Options>,
         status_topic: String,
         inbox: Option<Inbox>,
+        leftovers: Vec<Box<dyn Leftovers>>,
     ) -> Result<Broker, mqtt::Error> {
         match options {
             Some(options) => {
                 log::info!("broker {}:{}", options.host, options.port);
-                Ok(Broker::Client(Client::listen(options, status_topic, Tuning::default(), inbox)?))
+                let client = Client::listen(options, status_topic, Tuning::default(), inbox, leftovers)?;
+                Ok(Broker::Client(client))
             }
             None => {
                 let lines = Arc::new(Lines::to_stdout(QUEUED_LINES));

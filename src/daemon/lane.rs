@@ -45,7 +45,8 @@ pub struct Lane {
     herald: Herald,
     studio: Option<Studio>,
     figures: Arc<CameraFigures>,
-    /// Whether frames are looked at; if not, they are taken all the same, so that the camera's status stays true.
+    /// Whether a command lets frames be looked at. If that or the camera's hours do not, they are taken all the same, so that
+    /// its status stays true.
     detecting: bool,
     /// Whether pictures are made, where there is a studio.
     picturing: bool,
@@ -92,7 +93,7 @@ impl Lane {
     pub fn obey(&mut self, change: Change, now: Moment) {
         match change {
             Change::Detect(on) => {
-                if self.detecting && !on {
+                if self.is_looking() && !on {
                     self.watch.pause();
                     self.say_facts(now);
                 }
@@ -127,7 +128,16 @@ impl Lane {
         if let Some(state) = self.camera.take_loss() {
             self.lost(state, now);
         }
-        self.watch.tick(now.monotonic);
+        let before = self.watch.is_within_hours();
+        self.watch.tick(now);
+        match (before, self.watch.is_within_hours()) {
+            (true, false) => info!("camera {}: outside of its hours; nobody looks", self.name()),
+            (false, true) => {
+                info!("camera {}: its hours have begun", self.name());
+                self.turn.reset();
+            }
+            _ => {}
+        }
         self.say_facts(now);
     }
 
@@ -153,7 +163,7 @@ impl Lane {
         }
         self.turn.taken(clock.now().monotonic);
         // One that is not online has to prove with a picture that it is.
-        if !self.detecting && self.state == State::Online {
+        if !self.is_looking() && self.state == State::Online {
             return Ok(true);
         }
         let prepared = match self.watch.prepare(&self.frame, eye) {
@@ -166,7 +176,7 @@ impl Lane {
         self.readable();
         // A camera none of whose pictures can be decoded is not online.
         self.say_status(State::Online);
-        if !self.detecting {
+        if !self.is_looking() {
             return Ok(true);
         }
         if !self.watch.is_worth_it(self.frame.captured.monotonic, &prepared, eye) {
@@ -185,6 +195,11 @@ impl Lane {
         self.herald.look(&Look { frame, detections: eye.detections(), done });
         self.figures.looked(&frame.stages, clock.now().monotonic.saturating_sub(frame.captured.monotonic));
         Ok(true)
+    }
+
+    /// Whether frames are looked at: nobody forbade it, and it is within the camera's hours.
+    fn is_looking(&self) -> bool {
+        self.detecting && self.watch.is_within_hours()
     }
 
     /// Tells the camera to stop, and does not wait for it.

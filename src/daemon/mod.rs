@@ -32,6 +32,7 @@ mod notify;
 mod snapshots;
 mod system;
 mod timesync;
+pub mod timetable;
 mod wake;
 pub mod watch;
 

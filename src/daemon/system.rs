@@ -12,6 +12,7 @@ use super::figures::{CommandFigures, Figures, Snapshot};
 use super::inference::Inference;
 use super::lane::{Lane, Parts};
 use super::snapshots::{self, Files, Studio};
+use super::timetable::Timetable;
 use super::wake::Wake;
 use super::watch::{Eye, Watch, site_camera};
 use super::{Error, host, timesync};
@@ -81,7 +82,8 @@ impl System {
         };
         info!("model {}: {}", config.model.path.display(), describe(&detector));
         let site = Arc::new(site(&config, &detector, clock.now()));
-        let timesync = timesync::Watch::start(site.trust.clone());
+        let timesync = timesync::Watch::start(site.trust.clone()).await;
+        tell_of_hours(&config, &site.trust);
         let dialects = dialects(&config, &site)?;
         let commands = Commands::new(&site)?;
         let counted = Arc::new(CommandFigures::default());
@@ -90,7 +92,9 @@ impl System {
         let is_wanted = !filters.is_empty();
         let (inbox, letters) = is_wanted.then(|| inbox::inbox(filters, Arc::clone(&counted.ignored))).unzip();
         let status = Topics::new(&site.prefix, &site.device)?.status();
-        let broker = Broker::open(config.mqtt.clone(), status, inbox)?;
+        let listens = dialects.iter().filter(|_| site.commands);
+        let leftovers = listens.filter_map(|dialect| dialect.leftovers()).collect();
+        let broker = Broker::open(config.mqtt.clone(), status, inbox, leftovers)?;
         let publisher = broker.publisher();
         for dialect in &dialects {
             dialect.introduce(&mut |message| publisher.publish(message));
@@ -101,7 +105,7 @@ impl System {
         for camera in &config.cameras {
             let house = House {
                 config: &config,
-                run_id: &site.run_id,
+                site: &site,
                 detector: &detector,
                 dialects: &dialects,
                 publisher: &publisher,
@@ -283,7 +287,7 @@ fn site(config: &Config, detector: &Detector, started: Moment) -> Site {
 /// What every lane shares.
 struct House<'a> {
     config: &'a Config,
-    run_id: &'a str,
+    site: &'a Site,
     detector: &'a Detector,
     dialects: &'a [Box<dyn Dialect>],
     publisher: &'a Publisher,
@@ -298,7 +302,8 @@ fn lane(
     wake: &Arc<Wake>,
 ) -> Result<Lane, Error> {
     let contract = house.detector.contract();
-    let watch = Watch::new(house.config, camera, contract, house.clock.now())?;
+    let timetable = Timetable::new(house.config, camera, house.site.trust.clone());
+    let watch = Watch::new(house.config, camera, contract, timetable, house.clock.now())?;
     let ring = Arc::clone(wake);
     let capture = Camera::spawn(
         &camera.name,
@@ -324,7 +329,7 @@ fn lane(
             masks: camera.privacy_masks.clone(),
             names: contract.names.clone(),
             herald: herald(),
-            files: store.map(|store| Files::open(store, &camera.name, house.run_id)),
+            files: store.map(|store| Files::open(store, &camera.name, &house.site.run_id)),
         })
     });
     let parts = Parts {
@@ -336,6 +341,23 @@ fn lane(
         studio: studio.transpose()?,
     };
     Ok(Lane::new(parts, house.clock.now()))
+}
+
+/// What somebody who has set hours may wonder about.
+fn tell_of_hours(config: &Config, trust: &Trust) {
+    if !config.has_hours() {
+        return;
+    }
+    info!("hours are those of {}", config.timezone.name().unwrap_or("the host"));
+    if let Some(doubt) = config.doubt_of_hours() {
+        warn!("{doubt}");
+    }
+    if !config.trust_clock && !trust.is_synced() {
+        warn!(
+            "the wall clock is not known to be right yet, and until it is, what has hours is active all the time \
+             (`trust_clock` in [device] says that it is)"
+        );
+    }
 }
 
 fn describe(detector: &Detector) -> String {

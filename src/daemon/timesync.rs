@@ -26,12 +26,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 pub struct Watch(JoinHandle<()>);
 
 impl Watch {
-    /// Starts on the current tokio runtime; what it finds goes into `trust`.
-    pub fn start(trust: Trust) -> Watch {
+    /// Asks once, and goes on asking on the current tokio runtime; what it finds goes into `trust`.
+    pub async fn start(trust: Trust) -> Watch {
+        trust.set(is_synced().await);
         Watch(tokio::spawn(async move {
             loop {
-                trust.set(Path::new(TIMESYNCD).exists() || chrony_follows(CHRONYD).await);
                 sleep(EVERY).await;
+                trust.set(is_synced().await);
             }
         }))
     }
@@ -41,6 +42,10 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+async fn is_synced() -> bool {
+    Path::new(TIMESYNCD).exists() || chrony_follows(CHRONYD).await
 }
 
 /// Whether a chronyd at that address follows a time server; `false` where there is none.

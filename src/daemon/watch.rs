@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::gate::Gate;
+use super::timetable::Timetable;
 use crate::clock::Moment;
 use crate::config::{self, Config};
 use crate::detector::{self, ClassThresholds, Contract, Detection, Detector, UnknownLabel};
@@ -15,7 +16,7 @@ use crate::mqtt::payload::Stages;
 use crate::mqtt::{SiteCamera, SitePart};
 use crate::scene::objects::{self, Filter};
 use crate::scene::zones::{Line, Zone};
-use crate::scene::{Fact, Scene};
+use crate::scene::{Fact, Place, Scene};
 use crate::tracker::Tracker;
 use crate::vision::{self, Mask, Prepared, Preprocessor, Tensor};
 
@@ -61,13 +62,15 @@ pub struct Watch {
     gate: Option<Gate>,
     /// Whether the gate keeps anything out.
     gating: bool,
+    timetable: Timetable,
     facts: Vec<Fact>,
     /// The latest frame that was looked at.
     occasion: Occasion,
 }
 
 impl Watch {
-    /// For a camera of a configuration, towards a model. Nothing was looked at yet; it is `now`.
+    /// For a camera of a configuration, towards a model. Nothing was looked at yet; it is `now`, and `timetable` knows the
+    /// camera's hours.
     ///
     /// # Errors
     /// When the camera's configuration names a label that the model lacks.
@@ -75,6 +78,7 @@ impl Watch {
         config: &Config,
         camera: &config::Camera,
         contract: &Contract,
+        timetable: Timetable,
         now: Moment,
     ) -> Result<Watch, Error> {
         let names = &contract.names;
@@ -93,6 +97,7 @@ impl Watch {
             scene,
             gate: camera.motion.as_ref().map(Gate::new),
             gating: true,
+            timetable,
             occasion: Occasion { seq: 0, captured: now, size: Size::default(), stages: Stages::default() },
         })
     }
@@ -187,10 +192,26 @@ impl Watch {
         Ok(())
     }
 
-    /// Time has passed.
-    pub fn tick(&mut self, now: Duration) {
-        self.tracker.tick(now);
-        self.scene.tick(now, &self.tracker, &mut self.facts);
+    /// Time has passed; hours may have begun or be over.
+    pub fn tick(&mut self, now: Moment) {
+        let mut is_over = false;
+        self.timetable.news(now.wall, |place, within| {
+            self.facts.push(Fact::Hours { place, within });
+            match place {
+                Place::Camera => is_over = !within,
+                Place::Zone(zone) => self.scene.set_open(zone, within, &mut self.facts),
+            }
+        });
+        if is_over {
+            self.pause();
+        }
+        self.tracker.tick(now.monotonic);
+        self.scene.tick(now.monotonic, &self.tracker, &mut self.facts);
+    }
+
+    /// Whether the camera is within its hours, as of the latest tick; one that has none always is.
+    pub fn is_within_hours(&self) -> bool {
+        self.timetable.is_within()
     }
 
     /// There are no frames any more.
@@ -241,13 +262,18 @@ impl Watch {
 /// What subscribers may know of a camera, towards a model with these labels.
 pub fn site_camera(config: &Config, camera: &config::Camera, names: &[String]) -> SiteCamera {
     let snapshots = config.snapshot.is_some() && camera.snapshots;
-    let part = |name: &String, labels| SitePart { name: name.clone(), classes: classes(labels, names) };
+    let part = |name: &String, labels, hours| SitePart {
+        name: name.clone(),
+        classes: classes(labels, names),
+        hours,
+    };
     SiteCamera {
         name: camera.name.clone(),
-        zones: camera.zones.iter().map(|zone| part(&zone.name, &zone.labels)).collect(),
-        lines: camera.lines.iter().map(|line| part(&line.name, &line.labels)).collect(),
+        zones: camera.zones.iter().map(|zone| part(&zone.name, &zone.labels, zone.hours.is_some())).collect(),
+        lines: camera.lines.iter().map(|line| part(&line.name, &line.labels, false)).collect(),
         snapshots,
         motion: camera.motion.is_some(),
+        hours: camera.hours.is_some(),
     }
 }
 
@@ -263,12 +289,14 @@ fn objects(
         classes: classes(&zone.labels, names),
         inertia: zone.inertia,
         loitering: zone.loitering,
+        open: true,
     };
     let ignored = |zone: &config::IgnoreZone| Zone {
         polygon: zone.polygon.clone(),
         classes: classes(&zone.labels, names),
         inertia: 1,
         loitering: Duration::ZERO,
+        open: true,
     };
     let line = |line: &config::Line| {
         let [from, to] = line.ends;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use super::dialect::Leftovers;
 use super::error::Error;
 use super::inbox::Inbox;
 use super::message::Message;
@@ -20,6 +21,7 @@ mod judge;
 mod judge5;
 mod subscription;
 mod supervise;
+mod survey;
 mod task;
 mod v4;
 mod v5;
@@ -48,6 +50,8 @@ pub struct Tuning {
     /// How long no commands are heard after one that can't be read ended the session; twice as long each time, up to sixty
     /// times as long.
     pub after_bad_command: Duration,
+    /// How long the broker may send nothing more of what it has kept, until it is taken to have sent everything.
+    pub survey_quiet: Duration,
 }
 
 impl Default for Tuning {
@@ -61,6 +65,7 @@ impl Default for Tuning {
             after_panic: Duration::from_secs(10),
             spool: spool::Pace::default(),
             after_bad_command: Duration::from_secs(60),
+            survey_quiet: Duration::from_secs(1),
         }
     }
 }
@@ -83,15 +88,17 @@ impl Client {
 
     /// [`Client::spawn`] with another patience.
     pub fn spawn_with(options: Options, status_topic: String, tuning: Tuning) -> Result<Client, Error> {
-        Client::listen(options, status_topic, tuning, None)
+        Client::listen(options, status_topic, tuning, None, Vec::new())
     }
 
-    /// [`Client::spawn_with`] that subscribes to an inbox's filters too, in every session, and puts into it what comes.
+    /// [`Client::spawn_with`] that subscribes to an inbox's filters too, in every session, and puts into it what comes; and that
+    /// retires, once, what an earlier configuration has left at the broker.
     pub fn listen(
         options: Options,
         status_topic: String,
         tuning: Tuning,
         inbox: Option<Inbox>,
+        leftovers: Vec<Box<dyn Leftovers>>,
     ) -> Result<Client, Error> {
         wire::check(&options, &status_topic)?;
         if let Some(secret) = options.password.as_ref().filter(|s| s.is_world_readable()) {
@@ -110,8 +117,16 @@ impl Client {
             options.spool.clone().map(|spool| spool::start(spool, tuning.spool, Arc::clone(&outbox)));
         let (stop, stopped) = watch::channel(None);
         let broker = format!("{}:{}", options.host, options.port);
-        let task =
-            Task { options, status_topic, tuning, broker, outbox: Arc::clone(&outbox), inbox, stop: stopped };
+        let task = Task {
+            options,
+            status_topic,
+            tuning,
+            broker,
+            outbox: Arc::clone(&outbox),
+            inbox,
+            leftovers,
+            stop: stopped,
+        };
         let pause = task.tuning.after_panic;
         let task = Arc::new(task);
         let run = move || tokio::spawn(Arc::clone(&task).run());

@@ -180,7 +180,6 @@ enum Wanted {
 pub struct Commands {
     base: String,
     cameras: Vec<SiteCamera>,
-    labels: Vec<String>,
     levels: LabelLevels,
 }
 
@@ -193,7 +192,6 @@ impl Commands {
         Ok(Commands {
             base: Topics::new(&site.prefix, &site.device)?.base().to_owned(),
             cameras: site.cameras.clone(),
-            labels: site.labels.clone(),
             levels: LabelLevels::new(&site.labels),
         })
     }
@@ -251,18 +249,11 @@ impl Commands {
             ["motion", "set"] => Err(Reason::NotHere { what: "motion gate" }),
             ["snapshot", "set"] if camera.snapshots => Ok(Wanted::Switch(Change::Snapshot)),
             ["snapshot", "set"] => Err(Reason::NotHere { what: "snapshots" }),
-            ["threshold", label, "set"] => {
-                let mut classes = 0u16..u16::try_from(self.labels.len()).unwrap_or(u16::MAX);
-                match classes.find(|&class_id| self.levels.of(class_id) == *label) {
-                    Some(class_id) => Ok(Wanted::Threshold(Some(class_id))),
-                    None if *label == "all" => Ok(Wanted::Threshold(None)),
-                    None => {
-                        let levels: Vec<String> =
-                            (0..).zip(&self.labels).map(|(id, _)| self.levels.of(id).to_owned()).collect();
-                        Err(Reason::UnknownLabel { known: listed(&levels) })
-                    }
-                }
-            }
+            ["threshold", label, "set"] => match self.levels.class(label) {
+                Some(class_id) => Ok(Wanted::Threshold(Some(class_id))),
+                None if *label == "all" => Ok(Wanted::Threshold(None)),
+                None => Err(Reason::UnknownLabel { known: listed(self.levels.all()) }),
+            },
             _ => Err(Reason::UnknownSetting),
         }
     }

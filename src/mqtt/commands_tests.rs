@@ -60,8 +60,7 @@ fn a_threshold_is_a_plain_fraction_of_a_label_or_of_all() {
 
 #[test]
 fn a_label_that_is_called_all_is_that_label() {
-    let commands =
-        Commands { labels: vec!["all".into()], levels: LabelLevels::new(&["all".into()]), ..commands() };
+    let commands = Commands { levels: LabelLevels::new(&["all".into()]), ..commands() };
     let message = Received::new("home/vigie/porch/front/threshold/all/set", b"0.5", false);
     let change = commands.read(&message).unwrap().change;
     assert_eq!(change, Change::Threshold { class_id: Some(0), score: 0.5 });

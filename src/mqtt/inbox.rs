@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 use super::commands::Received;
+use super::filter;
 
 /// So many messages wait at most.
 const WAITING: usize = 64;
@@ -32,6 +33,11 @@ impl Inbox {
     /// What is subscribed to.
     pub(super) fn filters(&self) -> &[String] {
         &self.filters
+    }
+
+    /// Whether a message on that topic is for it.
+    pub(super) fn wants(&self, topic: &str) -> bool {
+        self.filters.iter().any(|filter| filter::matches(filter, topic))
     }
 
     /// Takes a message, or counts it if too many wait; never waits.

@@ -12,7 +12,7 @@ const MAX_LEVEL: usize = 128;
 pub const DEVICE_LEVELS: [&str; 3] = ["status", "stats", "error"];
 
 /// The levels under `PREFIX/DEVICE/CAMERA/` that no label and no zone may have for its name.
-pub const CAMERA_LEVELS: [&str; 13] = [
+pub const CAMERA_LEVELS: [&str; 14] = [
     "status",
     "stats",
     "detections",
@@ -22,6 +22,7 @@ pub const CAMERA_LEVELS: [&str; 13] = [
     "zone",
     "line",
     "motion",
+    "hours",
     "threshold",
     "error",
     "set",
@@ -100,6 +101,16 @@ impl LabelLevels {
     /// The level of a class; that of a class without a name is `_`.
     pub fn of(&self, class_id: u16) -> &str {
         self.0.get(usize::from(class_id)).map_or("_", String::as_str)
+    }
+
+    /// The class that has that level.
+    pub fn class(&self, level: &str) -> Option<u16> {
+        self.0.iter().position(|own| own == level).and_then(|class_id| u16::try_from(class_id).ok())
+    }
+
+    /// All of them, by class.
+    pub fn all(&self) -> &[String] {
+        &self.0
     }
 }
 
@@ -215,6 +226,16 @@ impl CameraTopics {
     /// `…/zone/ZONE/LABEL/…`: what is so of a label in a zone. Both are levels.
     pub fn zone_label(&self, zone: &str, level: &str) -> LabelTopics {
         LabelTopics { base: format!("{}/zone/{zone}/{level}", self.base) }
+    }
+
+    /// `…/hours`: whether it is within the camera's hours, `ON` or `OFF`, retained.
+    pub fn hours(&self) -> String {
+        format!("{}/hours", self.base)
+    }
+
+    /// `…/zone/ZONE/hours`: the same of a zone.
+    pub fn zone_hours(&self, zone: &str) -> String {
+        format!("{}/zone/{zone}/hours", self.base)
     }
 
     /// `…/motion`: `ON` or `OFF`, retained.

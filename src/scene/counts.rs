@@ -149,6 +149,13 @@ impl Counts {
         }
     }
 
+    /// A zone is closed: nothing is there, by definition and not by any look, and that is told at once.
+    pub fn close(&mut self, zone: usize, facts: &mut Vec<Fact>) {
+        if let Some(area) = self.areas.get_mut(zone + 1) {
+            area.close(facts);
+        }
+    }
+
     /// Whether looks have gone on for so long that what they don't show isn't there, anywhere.
     pub fn is_settled(&self) -> bool {
         self.areas.iter().all(|area| area.trust == Trust::Settled)
@@ -198,6 +205,18 @@ impl Area {
     fn tick(&mut self, now: Duration, facts: &mut Vec<Fact>) {
         self.settle(now);
         self.introduce(facts);
+    }
+
+    /// Empties it; everything is told if nothing was before.
+    fn close(&mut self, facts: &mut Vec<Fact>) {
+        let introduced = std::mem::replace(&mut self.introduced, true);
+        for (class_id, class) in (0u16..).zip(&mut self.classes) {
+            let before = (class.all.count, class.active.count);
+            *class = Class::default();
+            if applies(&self.told, class_id) {
+                class.tell(self.place, class_id, introduced.then_some(before), facts);
+            }
+        }
     }
 
     /// Time has passed.

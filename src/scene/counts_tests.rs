@@ -258,3 +258,32 @@ fn classes_that_the_model_does_not_have_are_ignored() {
     let mut counts = settled(1, HOLD);
     assert_eq!(look(&mut counts, 10_100, &[7]), []);
 }
+
+#[test]
+fn a_zone_that_is_closed_is_empty_at_once_and_says_so() {
+    let zone = |fact: [Fact; 3]| {
+        fact.map(|fact| match fact {
+            Fact::Count { class_id, count, .. } => Fact::Count { place: Place::Zone(0), class_id, count },
+            Fact::Active { class_id, count, .. } => Fact::Active { place: Place::Zone(0), class_id, count },
+            Fact::Occupancy { class_id, occupied, .. } => {
+                Fact::Occupancy { place: Place::Zone(0), class_id, occupied }
+            }
+            other => other,
+        })
+    };
+    let close = |counts: &mut Counts, zone: usize| {
+        let mut facts = Vec::new();
+        counts.close(zone, &mut facts);
+        facts
+    };
+    let mut counts = Counts::new(2, HOLD, AT_ONCE).with_zone(AT_ONCE, vec![true, false]);
+    assert_eq!(close(&mut counts, 0), zone(all(0, 0)), "before anybody has looked: it is known without");
+    assert_eq!(close(&mut counts, 0), [], "once");
+    assert_eq!(close(&mut counts, 7), [], "there is none");
+    for ms in [10_000, 10_500, 11_000] {
+        look_at(&mut counts, ms, &[]);
+    }
+    let inside = look_at(&mut counts, 11_100, &[object(0, &[0], false), object(1, &[0], false)]);
+    assert!(zone(all(0, 1)).iter().all(|fact| inside.contains(fact)), "{inside:?}");
+    assert_eq!(close(&mut counts, 0), zone(all(0, 0)), "whoever stands there, and without any hold");
+}

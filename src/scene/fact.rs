@@ -49,6 +49,13 @@ pub enum Fact {
         /// Something does, or has of late.
         moving: bool,
     },
+    /// Whether it is within the hours of the camera or of a zone; told only of what has hours.
+    Hours {
+        /// Whose.
+        place: Place,
+        /// It is.
+        within: bool,
+    },
     /// Something happened to an object.
     Object {
         /// What.

@@ -79,6 +79,15 @@ impl Scene {
         self.objects.end_all(Reason::DetectOff, into(facts));
     }
 
+    /// From now on a zone can be entered, or it is as if it were not there: it is empty then, whoever stands there, and
+    /// whether anybody looks or not.
+    pub fn set_open(&mut self, zone: usize, open: bool, facts: &mut Vec<Fact>) {
+        self.objects.set_open(zone, open);
+        if !open {
+            self.counts.close(zone, facts);
+        }
+    }
+
     /// Time has passed, for the tracker too, and it is `now` on the monotonic clock; what changed by that alone is appended
     /// to `facts`.
     pub fn tick(&mut self, now: Duration, tracker: &Tracker, facts: &mut Vec<Fact>) {

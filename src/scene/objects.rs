@@ -114,7 +114,7 @@ pub enum Reason {
     Lost,
     /// The camera gives no frames.
     CameraLost,
-    /// Somebody asked not to look any more.
+    /// Nobody is to look any more: somebody asked for that, or the camera's hours are over.
     DetectOff,
     /// The program stops.
     Stopping,
@@ -241,6 +241,23 @@ impl Objects {
     /// Time passed without a look; tells of what ended by that.
     pub fn tick(&mut self, tracker: &Tracker, mut tell: impl FnMut(Happened, &Object)) {
         self.ended(tracker, &mut tell);
+    }
+
+    /// From now on a zone can be entered, or it is as if it were not there: who is in it has gone out then.
+    pub fn set_open(&mut self, zone: usize, open: bool) {
+        let Some(options) = self.options.zones.get_mut(zone) else { return };
+        options.open = open;
+        if open {
+            return;
+        }
+        for followed in &mut self.followed {
+            if let Some(presence) = followed.presences.get_mut(zone) {
+                *presence = Presence::default();
+            }
+            let before = followed.object.zones.len();
+            followed.object.zones.retain(|&there| there != zone);
+            followed.changed |= followed.object.zones.len() != before;
+        }
     }
 
     /// All objects end, for this reason.

@@ -29,7 +29,7 @@ fn options() -> Options {
 fn right() -> Zone {
     let corners = vec![[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]];
     let polygon = Polygon::new(corners).unwrap();
-    Zone { polygon, classes: Vec::new(), inertia: 2, loitering: Duration::ZERO }
+    Zone { polygon, classes: Vec::new(), inertia: 2, loitering: Duration::ZERO, open: true }
 }
 
 fn person(x: f32, score: f32) -> Detection {
@@ -210,4 +210,24 @@ fn a_clock_that_jumps_back_a_day_changes_neither_order_nor_lengths() {
     let lasted = end.last_seen.monotonic - end.first_seen.monotonic;
     assert!(lasted.abs_diff(Duration::from_secs_f32(3.8)) < Duration::from_millis(1), "{lasted:?}");
     assert!(end.last_seen.wall < end.first_seen.wall, "by the clock that jumped it ended before it began");
+}
+
+#[test]
+fn who_stands_in_a_zone_goes_out_when_it_closes_and_comes_in_when_it_opens() {
+    let never = Duration::from_secs(3600);
+    let mut watch = Watch::new(Options { zones: vec![right()], stationary_after: never, ..options() });
+    let there = |_| vec![person(500.0, 0.6)];
+    watch.watch(10, there);
+    watch.objects.set_open(0, false);
+    watch.objects.set_open(7, false);
+    assert!(watch.objects.present().all(|object| object.zones.is_empty()), "at once");
+    watch.watch(10, there);
+    let (happened, object) = watch.told.last().unwrap();
+    assert_eq!((*happened, &object.zones[..], &object.entered[..]), (Happened::Update, &[][..], &[0][..]));
+    let told = watch.told.len();
+    watch.watch(10, there);
+    assert_eq!(watch.told.len(), told, "nothing enters it");
+    watch.objects.set_open(0, true);
+    watch.watch(10, there);
+    assert_eq!(watch.told.last().unwrap().1.zones, [0]);
 }

@@ -16,12 +16,14 @@ pub struct Zone {
     pub inertia: u32,
     /// An object counts when it has been there for so long.
     pub loitering: Duration,
+    /// Whether anything can be in it now; if not, it is as if it were not there.
+    pub open: bool,
 }
 
 impl Zone {
     /// Whether an object of a class whose foot is there stands in it.
     pub fn has(&self, class_id: u16, foot: [f32; 2]) -> bool {
-        applies(&self.classes, class_id) && self.polygon.contains(foot)
+        self.open && applies(&self.classes, class_id) && self.polygon.contains(foot)
     }
 }
 
@@ -154,6 +156,7 @@ mod tests {
             classes: Vec::new(),
             inertia,
             loitering: seconds(loitering),
+            open: true,
         }
     }
 
@@ -205,6 +208,11 @@ mod tests {
         assert_eq!(counted(&people, 0, &[0.5]), [true]);
         assert_eq!(counted(&people, 1, &[0.5]), [false]);
         assert_eq!(counted(&people, 7, &[0.5]), [false], "a class that the model lacks");
+    }
+
+    #[test]
+    fn nothing_is_in_a_zone_that_is_closed() {
+        assert_eq!(counted(&Zone { open: false, ..zone(1, 0.0) }, 0, &[0.5, 0.5, 0.5]), [false; 3]);
     }
 
     fn crossings(line: &Line, points: &[[f32; 2]]) -> Vec<Direction> {

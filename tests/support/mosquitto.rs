@@ -194,6 +194,11 @@ impl Broker {
         self.subscribe_as(filter, qos, &["-F", "%r %q %t %p"])
     }
 
+    /// Subscribes to what may be binary; each payload is the length of a message's.
+    pub fn lengths(&self, filter: &str) -> Subscriber {
+        self.subscribe_as(filter, 1, &["-F", "%r %q %t %l"])
+    }
+
     /// Subscribes in MQTT 5; each payload is `EXPIRY|CONTENT TYPE|FORMAT INDICATOR|USER PROPERTIES` of a message.
     pub fn properties(&self, filter: &str) -> Subscriber {
         self.subscribe_as(filter, 1, &["-V", "5", "-F", "%r %q %t %E|%C|%F|%P"])

@@ -14,13 +14,14 @@ use super::{Failure, Outcome, output};
 use crate::capture::{self, Source, SourceSpec};
 use crate::clock::{Clock as _, Moment, Trust};
 use crate::config::{self, Config, defaults};
+use crate::daemon::timetable::Timetable;
 use crate::daemon::{load_model, watch};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
 use crate::mqtt::dialect::{Occasion, Voice, VoiceOptions};
 use crate::mqtt::payload::{Event, Stages};
 use crate::mqtt::{Class, Dialect as _, Message, Native, Site, SiteCamera, stdout};
-use crate::scene::Fact;
+use crate::scene::{Fact, Place};
 use crate::turn::Turn;
 use explain::Explanation;
 use reel::Reel;
@@ -51,7 +52,7 @@ pub struct Args {
     /// How fast: 1 as it was, 10 ten times as fast, max as fast as the machine can; what comes out is the same
     #[arg(long, default_value = "max", value_parser = speed)]
     speed: Speed,
-    /// When the first frame was captured (RFC 3339); default: 1970-01-01T00:00:00Z
+    /// When the first frame was captured (RFC 3339), by which `hours` are kept; default: 1970-01-01T00:00:00Z, and none are
     #[arg(long, value_name = "TIME")]
     start: Option<humantime::Timestamp>,
     /// Write the events, as subscribers get them, into this file, one a line
@@ -108,7 +109,11 @@ pub fn run(args: Args) -> Outcome {
     let mut reel = open(&args, &camera)?;
     let detector = load_model(&config)?;
     let names = detector.contract().names.clone();
-    let mut watch = watch::Watch::new(&config, &camera, detector.contract(), reel.clock().now())?;
+    if args.start.is_none() && camera.has_hours() {
+        output::say("hours are not kept: say with --start when the first frame was captured");
+    }
+    let timetable = Timetable::new(&config, &camera, trust(&args));
+    let mut watch = watch::Watch::new(&config, &camera, detector.contract(), timetable, reel.clock().now())?;
     let explaining = args.explain.then(|| Explanation::new(&camera, &config.tracking, names.clone()));
     if explaining.is_some() {
         watch.see_everything();
@@ -118,8 +123,11 @@ pub fn run(args: Args) -> Outcome {
     let mut turn = Turn::new(camera.max_fps);
     let (mut looks, mut broken) = (0, 0);
     while let Some(frame) = reel.next().map_err(|error| Failure::Runtime(told(&error)))? {
-        watch.tick(frame.captured.monotonic);
+        watch.tick(frame.captured);
         telling.facts(&mut watch, frame.captured)?;
+        if !watch.is_within_hours() {
+            continue;
+        }
         if !turn.take(frame.captured.monotonic) {
             continue;
         }
@@ -157,6 +165,13 @@ fn configuration(args: &Args) -> Result<Config, Failure> {
         }
     };
     config.map_err(|error| Failure::Usage(error.into()))
+}
+
+/// Hours can be kept only where it is known when the frames were captured.
+fn trust(args: &Args) -> Trust {
+    let trust = Trust::default();
+    trust.set(args.start.is_some());
+    trust
 }
 
 fn camera<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a config::Camera, Failure> {
@@ -207,6 +222,8 @@ struct Telling<'a> {
     events: Option<BufWriter<File>>,
     explaining: Option<Explanation>,
     sheet: Option<Sheet>,
+    /// The names of the zones.
+    zones: Vec<String>,
 }
 
 impl<'a> Telling<'a> {
@@ -240,7 +257,8 @@ impl<'a> Telling<'a> {
             |path: &PathBuf| File::create(path).map_err(|e| super::pictures::cannot("write", path, e));
         let events = args.events.as_ref().map(create).transpose()?.map(BufWriter::new);
         let sheet = args.picture.as_deref().map(|folder| Sheet::new(folder, camera)).transpose()?;
-        Ok(Telling { args, voice, story: Story::default(), events, explaining, sheet })
+        let zones = camera.zones.iter().map(|zone| zone.name.clone()).collect();
+        Ok(Telling { args, voice, story: Story::default(), events, explaining, sheet, zones })
     }
 
     /// Tells of a look, after what came of it.
@@ -270,11 +288,26 @@ impl<'a> Telling<'a> {
     fn facts(&mut self, watch: &mut watch::Watch, now: Moment) -> Outcome {
         let facts: Vec<(Fact, Occasion)> = watch.facts().collect();
         for (fact, of) in &facts {
+            self.hours(fact, now)?;
             let mut messages = Vec::new();
             self.voice.fact(fact, &untimed(*of), of.captured, &mut |message| messages.push(message));
             messages.iter().try_for_each(|message| self.message(message, now))?;
         }
         Ok(())
+    }
+
+    /// Says whose hours are over, or have begun.
+    fn hours(&self, fact: &Fact, now: Moment) -> Outcome {
+        let Fact::Hours { place, within } = fact else { return Ok(()) };
+        if self.args.json || self.args.start.is_none() {
+            return Ok(());
+        }
+        let whose = match place {
+            Place::Camera => "the camera".to_owned(),
+            Place::Zone(zone) => format!("zone {}", self.zones.get(*zone).map_or("_", |name| name)),
+        };
+        let words = if *within { "is within its hours" } else { "is outside of its hours" };
+        output::text(&format!("{:>9}  {whose:<14} {words}\n", clock(now.monotonic))).map_err(Failure::from)
     }
 
     fn message(&mut self, message: &Message, now: Moment) -> Outcome {

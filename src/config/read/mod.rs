@@ -5,6 +5,7 @@
 //! type, its reader and its JSON Schema from one definition.
 
 mod file;
+mod hours;
 mod name;
 pub mod raw;
 mod schema;
@@ -22,6 +23,7 @@ use toml::de::{DeTable, DeValue};
 use super::report::{Kind, Problem, Problems, did_you_mean};
 
 pub use file::{MAX_BYTES, predicate, text};
+pub use hours::{OneOrMany, TimeOfDay};
 pub use name::{DialectName, Map, OneOf, TopicPart, TopicPrefix, Unit, UsbId};
 pub use schema::schema;
 pub use value::WidthHeight;

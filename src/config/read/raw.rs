@@ -11,8 +11,10 @@ use super::{
 };
 use super::{DialectName, TopicPart, TopicPrefix, Unit, UsbId};
 use super::{HeightWidth, WidthHeight};
+use super::{OneOrMany, TimeOfDay};
 use crate::config::defaults;
 use crate::frame::PixelFormat;
+use crate::hours::{Day, Minute};
 use crate::mqtt::Protocol;
 use crate::tracker::Options as Tracking;
 
@@ -53,6 +55,10 @@ section! {
     Device {
         /// Its name, the second level of every topic. Default: the host's name up to the first dot.
         name: TopicPart,
+        /// The time zone that `hours` are of, such as `Europe/Paris`. Default: the host's.
+        timezone: Text,
+        /// Whether `hours` go by the clock although nobody says that it is right: it has a battery, or a program sets it that Vigie does not know.
+        trust_clock: bool = defaults::TRUST_CLOCK,
     }
 }
 
@@ -284,6 +290,8 @@ section! {
         filters: Map<Filter>,
         /// Frames in which nothing moves are not looked at. Default: as in `detect.motion`.
         motion: Motion,
+        /// When it is looked at, in the device's time zone. Default: always.
+        hours: OneOrMany<Hours>,
         /// Whether pictures of what is seen are made. Default: where there is a table `snapshot`.
         snapshots: bool,
         /// Parts of the picture that have a name: events say in which of them an object is, and it is counted there.
@@ -336,6 +344,20 @@ section! {
         inertia: Count<1, 100> = u64::from(defaults::INERTIA),
         /// An object counts when it has been there for so long.
         loitering: Time<0, HOUR> = "0s",
+        /// When it is there, in the device's time zone. Default: always.
+        hours: OneOrMany<Hours>,
+    }
+}
+
+section! {
+    /// A span of the day, on some days. One that goes over midnight is written as two.
+    Hours {
+        /// When it begins.
+        from: TimeOfDay = TimeOfDay(Minute::FIRST),
+        /// When it is over, at most `24:00`.
+        to: TimeOfDay = TimeOfDay(Minute::END),
+        /// The days. Default: every day.
+        days: Vec<Located<OneOf<Day>>>,
     }
 }
 

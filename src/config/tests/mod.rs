@@ -55,6 +55,7 @@ impl Place {
             device: "porch".to_owned(),
             model_dirs: vec![folder.clone()],
             credentials: Some(folder),
+            timezone: Timezone::named("Europe/Paris").expect("a time zone"),
         }
     }
 
@@ -84,6 +85,7 @@ fn the_shortest_configuration_has_the_defaults() {
     let place = Place::new();
     let config = place.config(CAMERA);
     assert_eq!(config.device, "porch");
+    assert_eq!((config.timezone.name(), config.trust_clock), (Some("Europe/Paris"), false), "the host's");
     assert_eq!((config.mqtt, config.homeassistant), (None, None));
     let model = detector::Options::new(place.path().join(MODEL_FILE));
     assert_eq!(config.model, model, "the daemon detects what `vigie detect` does");
@@ -110,6 +112,8 @@ fn the_shortest_configuration_has_the_defaults() {
 const EVERYTHING: &str = r#"
     [device]
     name = "gate"
+    timezone = "America/New_York"
+    trust_clock = true
     [mqtt]
     url = "mqtts://broker.lan:8884"
     dialects = ["homeassistant", "frigate"]
@@ -182,6 +186,7 @@ const EVERYTHING: &str = r#"
     hold = "0s"
     motion = { min_area = 0.01, contrast = 30, recheck = "20s" }
     snapshots = false
+    hours = [{ from = "22:00", days = ["mon", "fri"] }, { to = "6:30" }]
     [[camera.zone]]
     name = "steps"
     points = [[0, 0], [640, 0], [640, 360]]
@@ -189,6 +194,7 @@ const EVERYTHING: &str = r#"
     labels = ["person"]
     inertia = 3
     loitering = "4s"
+    hours = { from = "08:00", to = "18:00" }
     [[camera.ignore_zone]]
     points = [[0, 0], [1, 0], [1, 0.25]]
     labels = ["car"]
@@ -279,6 +285,12 @@ fn every_key_arrives_where_it_belongs() {
     let directory = place.path().join("pictures");
     let store = Some(Store { directory, bytes: 1 << 20, age: Duration::from_secs(3600) });
     assert_eq!(config.snapshot, Some(Snapshot { shot, store }));
+    assert_eq!(config.timezone.name(), Some("America/New_York"));
+    assert!(config.trust_clock && config.has_hours());
+    let hours = |hours: &Option<Hours>| hours.as_ref().map(Hours::to_string);
+    assert_eq!(hours(&front.hours).as_deref(), Some("mon, fri 22:00 to 24:00; 00:00 to 06:30"));
+    assert_eq!(hours(&front.zones[0].hours).as_deref(), Some("08:00 to 18:00"));
+    assert_eq!(config.cameras[1].hours, None);
     assert_eq!((front.snapshots, config.cameras[1].snapshots), (false, true));
     let gate = MotionGate { min_area: 0.01, contrast: 30.0, recheck: Duration::from_secs(20) };
     assert_eq!(front.motion, Some(gate));

@@ -8,10 +8,18 @@ const WRONG: &[(&str, &str)] = &[
     ("[modle]", "unknown-key unknown key `modle`"),
     (
         "device = 1",
-        "wrong-type device: expected a table with `name`, as the documentation says, found an integer",
+        "wrong-type device: expected a table with `name`, `timezone`, `trust_clock`, as the documentation says, found an integer",
     ),
     ("[device]\nname = \"a/b\"", "bad-value device.name: \"a/b\" has '/' in it"),
     ("[device]\nname = \"\"", "bad-value device.name: has 0 characters"),
+    (
+        "[device]\ntimezone = \"Europe/Pariss\"",
+        "bad-value device.timezone: there is no time zone of the name \"Europe/Pariss\"",
+    ),
+    (
+        "[device]\ntimezone = 1",
+        "wrong-type device.timezone: expected a string that is not empty, without control characters, found an integer",
+    ),
     ("[mqtt]", "missing-key mqtt: `url` is missing"),
     ("[mqtt]\nurl = \"http://broker\"", "bad-value mqtt.url: the scheme `http` is not supported"),
     ("[mqtt]\nurl = \"mqtt://\"", "bad-value mqtt.url: the URL has no host"),
@@ -357,6 +365,35 @@ const WRONG_IN_CAMERA: &[(&str, &str)] = &[
         "[[camera]]\nname = \"b\"\nsource = { testcard = true }\nformat = \"YUYV\"",
         "conflict camera[1].format: `format` asks something of a device, and the source is the test card",
     ),
+    (
+        "hours = { from = \"22:00\", to = \"06:00\" }",
+        "conflict camera[0].hours: ends at 06:00, before it begins at 22:00",
+    ),
+    (
+        "hours = [{}, { from = \"7:00\", to = \"07:00\" }]",
+        "conflict camera[0].hours[1]: begins and ends at 07:00, so it is empty",
+    ),
+    ("hours = { from = \"24:00\" }", "conflict camera[0].hours: begins at 24:00, when the day is over"),
+    ("hours = { from = \"25:00\" }", "bad-value camera[0].hours.from: \"25:00\" is no time of the day"),
+    (
+        "hours = { from = 22:00:00 }",
+        "wrong-type camera[0].hours.from: expected a time of the day in quotes, from \"00:00\" to \"24:00\", found a date",
+    ),
+    (
+        "hours = { days = [\"mon\", \"friday\"] }",
+        "bad-value camera[0].hours.days[1]: \"friday\" is none of the choices; did you mean \"fri\"?",
+    ),
+    ("hours = { days = [] }", "bad-value camera[0].hours.days: is empty, so it would never begin"),
+    ("hours = []", "bad-value camera[0].hours: is empty, so nobody would ever look"),
+    ("hours = { until = \"06:00\" }", "unknown-key camera[0].hours: unknown key `until`"),
+    (
+        "hours = \"22:00-24:00\"",
+        "wrong-type camera[0].hours: expected a table with `from`, `to`, `days`, as the documentation says, or a list of such, found a string",
+    ),
+    (
+        "[[camera.zone]]\nname = \"z\"\npoints = [[0, 0], [1, 0], [0, 1]]\nhours = { from = \"9:00\", to = \"8:59\" }",
+        "conflict camera[0].zone[0].hours: ends at 08:59, before it begins at 09:00",
+    ),
 ];
 
 #[test]
@@ -367,6 +404,44 @@ fn what_is_wrong_with_a_camera_is_told_with_its_place() {
         let text = format!("{CAMERA}{text}");
         assert_eq!(place.problems(&text), [expected], "in\n{text}");
     }
+}
+
+#[test]
+fn a_span_over_midnight_is_shown_as_the_two_that_it_is() {
+    let place = Place::new();
+    let problem = |hours: &str| {
+        let problems = place.parse(&format!("{CAMERA}hours = {hours}\n")).expect_err("wrong");
+        let [problem] = &problems[..] else { panic!("{problems:#?}") };
+        (problem.hint_text().expect("a hint").to_owned(), problem.position().expect("a place"))
+    };
+    let two = |evening: &str, morning: &str| {
+        let spans = format!("hours = [\n  {evening},\n  {morning},\n]");
+        format!("a span is of one day; one over midnight is written as two:\n\n{spans}")
+    };
+    let (hint, position) = problem("{ from = \"22:00\", to = \"06:00\" }");
+    let (evening, morning) = ("{ from = \"22:00\", to = \"24:00\" }", "{ from = \"00:00\", to = \"06:00\" }");
+    assert_eq!((hint, position), (two(evening, morning), (4, 32)), "where it ends");
+    let (hint, _) = problem("{ from = \"22:00\", to = \"06:00\", days = [\"fri\", \"sun\"] }");
+    let with = |span: &str, days: &str| span.replace(" }", &format!(", days = [{days}] }}"));
+    let expected = two(&with(evening, "\"fri\", \"sun\""), &with(morning, "\"mon\", \"sat\""));
+    assert_eq!(hint, expected, "the morning is of the day after");
+    let (hint, _) = problem("{ from = \"22:00\", to = \"00:00\" }");
+    assert_eq!(hint, "the midnight at the end of a day is \"24:00\": { from = \"22:00\", to = \"24:00\" }");
+    assert_eq!(problem("{ to = \"0:00\" }").0, "a whole day is from \"00:00\" to \"24:00\"");
+    // What is shown is right.
+    place.config(&format!("{CAMERA}hours = [{evening}, {morning}]\n"));
+}
+
+#[test]
+fn a_time_zone_that_there_is_not_is_guessed() {
+    let place = Place::new();
+    let hint = |name: &str| {
+        let problems = place.parse(&format!("[device]\ntimezone = \"{name}\"\n{CAMERA}")).expect_err("wrong");
+        problems[0].hint_text().expect("a hint").to_owned()
+    };
+    assert_eq!(hint("Europe/Prais"), "did you mean \"Europe/Paris\"?");
+    assert_eq!(hint("paris"), "did you mean \"Europe/Paris\"?");
+    assert!(hint("Middle-earth/Minas_Tirith").contains("timedatectl"), "and no list of six hundred");
 }
 
 #[test]

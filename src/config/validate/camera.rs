@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::files::{self, check_file};
+use super::hours::hours;
 use super::scenery::{filters, ignore_zones, lines, polygon, zones};
 use crate::capture::{DeviceMatcher, Request, SourceSpec};
 use crate::config::read::{Fraction, Located, Map, Text, raw};
@@ -55,6 +56,7 @@ pub(super) fn camera(
         hold: hold.map_or(defaults::HOLD, |hold| hold.value.0),
         filters: filters?,
         motion: motion.and_then(|motion| gate(&motion.value)),
+        hours: hours(raw.hours.as_ref(), problems),
         snapshots: raw.snapshots.as_ref().is_none_or(|snapshots| snapshots.value),
         zones: zones.into_iter().collect::<Option<_>>()?,
         ignore_zones: ignored.into_iter().collect::<Option<_>>()?,

@@ -4,6 +4,7 @@ mod broker;
 mod camera;
 mod dialects;
 mod files;
+mod hours;
 mod labels;
 mod scenery;
 mod surroundings;
@@ -28,6 +29,8 @@ use files::check_file;
 pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Problems) -> Option<Config> {
     let name = file.device.as_ref().and_then(|device| device.value.name.as_ref());
     let device = name.map_or(&around.device, |name| &name.value.0).clone();
+    let timezone = hours::timezone(file.device.as_ref(), around, problems);
+    let trusted = file.device.as_ref().and_then(|device| device.value.trust_clock.as_ref());
     let mqtt = file.mqtt.as_ref().map(|mqtt| broker::options(&mqtt.value, &device, around, problems));
     let homeassistant = dialects::homeassistant(file, problems);
     let frigate = dialects::frigate(file, problems);
@@ -38,6 +41,8 @@ pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Pro
     let cameras = cameras(file, problems);
     Some(Config {
         device,
+        timezone,
+        trust_clock: trusted.map_or(defaults::TRUST_CLOCK, |trusted| trusted.value),
         mqtt: match mqtt {
             Some(options) => Some(options?),
             None => None,

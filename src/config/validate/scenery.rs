@@ -1,5 +1,6 @@
 //! What is drawn into a camera's picture: zones, lines, ignored parts; and what an object must be like.
 
+use super::hours::hours;
 use super::{refuse_reserved, unique};
 use crate::config::read::{Coordinate, Fraction, Located, Map, OneOf, Pair, Ratio, Text, Unit, raw};
 use crate::config::report::{Kind, Problem, Problems};
@@ -20,6 +21,7 @@ pub(super) fn zones(raw: &raw::Camera, size: Option<Size>, problems: &mut Proble
     let mut zone = |place: &Located<raw::Zone>| {
         let raw = &place.value;
         let labels = labels(raw.labels.as_ref(), problems);
+        let hours = hours(raw.hours.as_ref(), problems);
         let polygon = polygon(&place.path, raw.points.as_ref(), raw.unit.as_ref(), size, problems);
         Some(Zone {
             name: raw.name.as_ref()?.value.0.clone(),
@@ -27,6 +29,7 @@ pub(super) fn zones(raw: &raw::Camera, size: Option<Size>, problems: &mut Proble
             labels,
             inertia: raw.inertia.as_ref().map_or(defaults::INERTIA, |inertia| inertia.value.0 as u32),
             loitering: raw.loitering.as_ref().map(|time| time.value.0).unwrap_or_default(),
+            hours,
         })
     };
     zones().map(&mut zone).collect()

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::config::read::TopicPart;
+use crate::timezone::Timezone;
 
 /// The file name of the shipped model.
 pub const MODEL_FILE: &str = "vigie-xxs-320-int8.onnx";
@@ -23,6 +24,8 @@ pub(in crate::config) struct Surroundings {
     pub model_dirs: Vec<PathBuf>,
     /// Where systemd puts credentials; `None` outside of a service.
     pub credentials: Option<PathBuf>,
+    /// The host's time zone.
+    pub timezone: Timezone,
 }
 
 impl Surroundings {
@@ -33,6 +36,7 @@ impl Surroundings {
             device: device_name(&host.nodename().to_string_lossy()),
             model_dirs: model_dirs(std::env::var_os(MODEL_DIR_VARIABLE), std::env::current_exe().ok()),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            timezone: Timezone::of_the_host(),
         }
     }
 

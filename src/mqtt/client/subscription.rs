@@ -1,8 +1,8 @@
-//! Where the subscription to the commands stands, over many sessions.
+//! Where a subscription stands, over many sessions: that to the commands, or one of a [`super::survey`].
 //!
 //! A retained message that can't be read (far too large, say) comes with every subscription and ends the session, and some
 //! brokers hang up on whoever subscribes to what is not allowed. Neither may keep the device from being heard: after such an
-//! end it goes on without commands for a while, longer each time.
+//! end it goes on without the subscription for a while, longer each time.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ enum State {
 }
 
 impl Subscription {
-    /// One that is `wanted` or not; no commands for `pause` when they first end a session.
+    /// One that is `wanted` or not; not for `pause` when it first ends a session.
     pub fn new(wanted: bool, pause: Duration) -> Subscription {
         let state = if wanted { State::Refused } else { State::Never };
         Subscription { state, first_pause: pause, pause, unanswered: 0, refused: false }
@@ -64,6 +64,26 @@ impl Subscription {
         self.due().is_some_and(|at| at <= now)
     }
 
+    /// Whether the broker owes an answer.
+    pub fn is_asked(&self) -> bool {
+        self.state == State::Asked
+    }
+
+    /// Whether the broker has accepted it, in this session.
+    pub fn is_heard(&self) -> bool {
+        matches!(self.state, State::Heard(_))
+    }
+
+    /// It should be asked for another time, now.
+    pub fn again(&mut self, now: Instant) {
+        self.state = State::Due(now);
+    }
+
+    /// It is not wanted any more.
+    pub fn over(&mut self) {
+        self.state = State::Never;
+    }
+
     /// It was asked for.
     pub fn asked(&mut self) {
         self.state = State::Asked;
@@ -77,8 +97,8 @@ impl Subscription {
         result.err().filter(|_| !was_refused)
     }
 
-    /// The session has ended, and how.
-    pub fn lost(&mut self, kind: Kind, now: Instant) {
+    /// The session has ended, and how; returns for how long it goes on without, if this was to blame.
+    pub fn lost(&mut self, kind: Kind, now: Instant) -> Option<Duration> {
         let is_ours = match (self.state, kind) {
             (State::Heard(since), Kind::Incoming) => {
                 if now - since > LONGEST * self.first_pause {
@@ -93,11 +113,12 @@ impl Subscription {
             }
             _ => false,
         };
-        if is_ours {
-            self.state = State::Due(now + self.pause);
-            log::warn!(target: "vigie::mqtt", "no commands are heard for {:?}", self.pause);
-            self.pause = (2 * self.pause).min(LONGEST * self.first_pause);
-        }
+        is_ours.then(|| {
+            let pause = self.pause;
+            self.state = State::Due(now + pause);
+            self.pause = (2 * pause).min(LONGEST * self.first_pause);
+            pause
+        })
     }
 }
 

@@ -14,12 +14,15 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Tuning;
 use super::subscription::Subscription;
+use super::survey::Survey;
 use super::wire::{self, CHANNEL, Happening, Sender, Session, Unfit};
 use crate::mqtt::Options;
 use crate::mqtt::backoff::Backoff;
+use crate::mqtt::dialect::Leftovers;
 use crate::mqtt::inbox::Inbox;
 use crate::mqtt::message::Message;
 use crate::mqtt::outbox::Outbox;
+use crate::mqtt::publisher::Sink as _;
 use crate::mqtt::queue::Token;
 use crate::mqtt::trouble::{Kind, Reporter, Trouble};
 
@@ -34,6 +37,7 @@ pub(super) struct Task {
     pub broker: String,
     pub outbox: Arc<Outbox>,
     pub inbox: Option<Inbox>,
+    pub leftovers: Vec<Box<dyn Leftovers>>,
     pub stop: Stop,
 }
 
@@ -43,6 +47,7 @@ struct Run {
     backoff: Backoff,
     reporter: Reporter,
     subscription: Subscription,
+    survey: Survey,
 }
 
 /// What the connection holds of ours in one session.
@@ -90,6 +95,15 @@ enum End {
     Lost(Trouble),
 }
 
+impl Run {
+    /// When something is to be asked of the broker; not while it owes an answer, for answers don't say to what.
+    fn ask_at(&self) -> Option<Instant> {
+        let is_asked = self.subscription.is_asked() || self.survey.is_asked();
+        let times = [self.subscription.due(), self.survey.due()];
+        times.into_iter().flatten().min().filter(|_| !is_asked)
+    }
+}
+
 impl Task {
     pub async fn run(self: Arc<Task>) -> bool {
         let mut run = Run {
@@ -97,6 +111,7 @@ impl Task {
             backoff: Backoff::new(self.tuning.first_pause, self.tuning.longest_pause),
             reporter: Reporter::default(),
             subscription: Subscription::new(self.inbox.is_some(), self.tuning.after_bad_command),
+            survey: Survey::new(&self.leftovers, &self.tuning),
         };
         let mut short_sessions = 0;
         loop {
@@ -147,6 +162,7 @@ impl Task {
         run.reporter.connected(&self.broker);
         let now = Instant::now();
         run.subscription.connected(now);
+        run.survey.connected(now);
         let mut flight =
             Flight { handed: VecDeque::new(), unacked: HashMap::new(), progress: now, moved: now };
         let end = self.serve(session, &mut flight, run).await;
@@ -166,7 +182,12 @@ impl Task {
             End::Closed => Held::Stopped(true),
             End::TooLate => Held::Stopped(false),
             End::Lost(trouble) => {
-                run.subscription.lost(trouble.kind, Instant::now());
+                let now = Instant::now();
+                if !run.survey.lost(trouble.kind, now)
+                    && let Some(pause) = run.subscription.lost(trouble.kind, now)
+                {
+                    log::warn!(target: "vigie::mqtt", "no commands are heard for {pause:?}");
+                }
                 Held::Lost { trouble, stuck: lost.stuck }
             }
         }
@@ -182,8 +203,8 @@ impl Task {
             let mut next = pin!(events.next());
             let event = loop {
                 // First, so that what the broker has kept is heard before it is replaced.
-                if phase == Phase::Open && run.subscription.is_due(Instant::now()) {
-                    self.subscribe(&sender, &mut run.subscription);
+                if phase == Phase::Open {
+                    self.ask(&sender, run);
                 }
                 self.feed(&sender, flight, &mut run.reporter);
                 if phase == Phase::Draining && self.outbox.is_idle() {
@@ -193,11 +214,11 @@ impl Task {
                 if phase == Phase::Offline && self.outbox.is_idle() && sender.disconnect() {
                     phase = Phase::Bye;
                 }
-                let subscribe_at = run.subscription.due().filter(|_| phase == Phase::Open);
+                let ask_at = run.ask_at().filter(|_| phase == Phase::Open);
                 select! {
                     event = &mut next => break event,
                     () = self.outbox.changed() => {}
-                    () = sleep_until(subscribe_at.unwrap_or(stable_at)), if subscribe_at.is_some() => {}
+                    () = sleep_until(ask_at.unwrap_or(stable_at)), if ask_at.is_some() => {}
                     () = sleep_until(stable_at), if !stable => {
                         stable = true;
                         run.backoff.reset();
@@ -238,12 +259,18 @@ impl Task {
                     }
                 }
                 Ok(Happening::Received(message)) => {
-                    if let Some(inbox) = &self.inbox {
+                    if let Some(inbox) = self.inbox.as_ref().filter(|inbox| inbox.wants(&message.topic)) {
                         inbox.put(message);
+                    } else if message.retained {
+                        run.survey.found(&self.leftovers, &message, Instant::now(), |retired| {
+                            self.outbox.publish(retired);
+                        });
                     }
                 }
                 Ok(Happening::Subscribed(result)) => {
-                    if let Some(refused) = run.subscription.answered(result, Instant::now()) {
+                    if run.survey.is_asked() {
+                        run.survey.answered(result, Instant::now());
+                    } else if let Some(refused) = run.subscription.answered(result, Instant::now()) {
                         log::warn!(
                             target: "vigie::mqtt",
                             "broker {}: no commands are heard: {refused}", self.broker
@@ -281,6 +308,17 @@ impl Task {
                 flight.moved = Instant::now();
             }
             flight.handed.push_back(Handed { token: out.token, topic });
+        }
+    }
+
+    /// Asks the broker for commands or, if it owes no answer to that, for what it has kept.
+    fn ask(&self, sender: &Sender, run: &mut Run) {
+        let now = Instant::now();
+        if !run.survey.is_asked() && run.subscription.is_due(now) {
+            self.subscribe(sender, &mut run.subscription);
+        }
+        if !run.subscription.is_asked() {
+            run.survey.go_on(sender, now);
         }
     }
 

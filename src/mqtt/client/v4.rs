@@ -72,6 +72,16 @@ impl Sender {
         self.0.try_subscribe_many(filters.iter().map(filter)).is_ok()
     }
 
+    /// Asks for what the broker has kept under a filter. Nobody acknowledges it, so that the broker need not count.
+    pub fn look_up(&self, filter: &str) -> bool {
+        self.0.try_subscribe(filter, QoS::AtMostOnce).is_ok()
+    }
+
+    /// Ends a subscription; `false`: there is no room for the request.
+    pub fn unsubscribe(&self, filter: &str) -> bool {
+        self.0.try_unsubscribe(filter).is_ok()
+    }
+
     /// Says farewell; `false`: there is no room for the request.
     pub fn disconnect(&self) -> bool {
         self.0.try_disconnect().is_ok()

@@ -13,8 +13,8 @@ use crate::mqtt::{MAX_PAYLOAD, Options, Protocol, tls};
 
 /// Requests that rumqttc may hold before they are on the wire: enough to batch, too few to age.
 pub(super) const CHANNEL: usize = 16;
-/// Room in the same channel for a subscription and a farewell.
-pub(super) const EXTRA: usize = 2;
+/// Room in the same channel for two subscriptions, the end of one, and a farewell.
+pub(super) const EXTRA: usize = 4;
 /// More packet ids than are ever in flight at once, so that a reused id never meets one that is still out.
 pub(super) const PACKET_IDS: u16 = 100;
 /// The largest packet that is sent: topic, packet id and header around a payload.
@@ -56,6 +56,22 @@ impl Sender {
         match self {
             Sender::V311(sender) => sender.publish(message),
             Sender::V5(sender) => sender.publish(message),
+        }
+    }
+
+    /// Asks for what the broker has kept under a filter, and nothing more; `false`: there is no room for the request.
+    pub fn look_up(&self, filter: &str) -> bool {
+        match self {
+            Sender::V311(sender) => sender.look_up(filter),
+            Sender::V5(sender) => sender.look_up(filter),
+        }
+    }
+
+    /// Ends that; `false`: there is no room for the request.
+    pub fn unsubscribe(&self, filter: &str) -> bool {
+        match self {
+            Sender::V311(sender) => sender.unsubscribe(filter),
+            Sender::V5(sender) => sender.unsubscribe(filter),
         }
     }
 

@@ -77,6 +77,8 @@ impl Dialect for Frigate {
             camera: options.camera.clone(),
             counts: HashMap::new(),
             told: HashMap::new(),
+            detecting: true,
+            within_hours: true,
         })
     }
 
@@ -93,9 +95,20 @@ struct FrigateVoice {
     counts: HashMap<u16, [u32; 2]>,
     /// What was last told of each object that has not ended.
     told: HashMap<u64, Seen>,
+    /// Whether a command lets it be looked at…
+    detecting: bool,
+    /// …and whether its hours do.
+    within_hours: bool,
 }
 
 impl FrigateVoice {
+    /// Frigate knows no hours: outside of them detection is off, and this is where its users look for that.
+    fn say_detecting(&self, say: Say<'_>) {
+        let topic = format!("{}/{}/detect/state", self.dialect.prefix, self.camera.name);
+        let on = self.detecting && self.within_hours;
+        say(Message::state(topic, if on { "ON" } else { "OFF" }));
+    }
+
     fn count(&mut self, place: Place, class_id: u16, count: u32, active: bool, say: Say<'_>) {
         let level = self.dialect.levels.of(class_id).to_owned();
         let prefix = &self.dialect.prefix;
@@ -145,6 +158,12 @@ impl Voice for FrigateVoice {
                 let topic = format!("{}/{}/motion", self.dialect.prefix, self.camera.name);
                 say(Message::state(topic, if *moving { "ON" } else { "OFF" }));
             }
+            Fact::Hours { place: Place::Camera, within } => {
+                self.within_hours = *within;
+                self.say_detecting(say);
+            }
+            // What is so of a zone outside of its hours its counts say.
+            Fact::Hours { place: Place::Zone(_), .. } => {}
             // Frigate has neither: an occupancy is what a count of more than none means, and there are no lines.
             Fact::Occupancy { .. } | Fact::Crossings { .. } => {}
         }
@@ -152,8 +171,8 @@ impl Voice for FrigateVoice {
 
     fn setting(&mut self, setting: &Setting, say: Say<'_>) {
         if let Setting::Detect(on) = *setting {
-            let topic = format!("{}/{}/detect/state", self.dialect.prefix, self.camera.name);
-            say(Message::state(topic, if on { "ON" } else { "OFF" }));
+            self.detecting = on;
+            self.say_detecting(say);
         }
     }
 

@@ -58,6 +58,8 @@ pub struct SiteCamera {
     pub snapshots: bool,
     /// Whether a motion gate tells of motion.
     pub motion: bool,
+    /// Whether it has hours.
+    pub hours: bool,
 }
 
 impl From<&str> for SiteCamera {
@@ -74,6 +76,8 @@ pub struct SitePart {
     pub name: String,
     /// By class, whether its objects count there; empty: all do.
     pub classes: Vec<bool>,
+    /// Whether it has hours.
+    pub hours: bool,
 }
 
 impl SitePart {
@@ -129,6 +133,17 @@ pub struct Heard<'a> {
     pub retained: bool,
 }
 
+/// Tells what an earlier configuration of the same device has left at the broker from what is still said.
+pub trait Leftovers: Send + Sync {
+    /// Filters of the retained topics that may be left. The broker is asked for one after the other, and nothing but topics and
+    /// plain values should come of it.
+    fn filters(&self) -> Vec<String>;
+
+    /// The topics to be retired when a retained value is found that nobody says any more, that of the value last; none where
+    /// somebody does, or the value is not of this dialect's making.
+    fn of(&self, topic: &str, payload: &[u8]) -> Vec<String>;
+}
+
 /// A way of saying facts.
 pub trait Dialect: Send {
     /// What subscribers are to know of the site before there is any fact.
@@ -143,6 +158,11 @@ pub trait Dialect: Send {
     /// What it has to hear, as filters of topics to be subscribed to before anything is said on a new connection.
     fn filters(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Tells what an earlier configuration has left at the broker, if it has a memory for that nowhere else.
+    fn leftovers(&self) -> Option<Box<dyn Leftovers>> {
+        None
     }
 
     /// Somebody published what one of its filters fits.

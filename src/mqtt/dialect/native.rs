@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Dialect, Look, Occasion, Say, Site, SiteCamera, Snapshot, Voice, VoiceOptions};
+use super::{Dialect, Leftovers, Look, Occasion, Say, Site, SiteCamera, Snapshot, Voice, VoiceOptions};
 use crate::capture::State;
 use crate::clock::Moment;
 use crate::mqtt::commands::{Received, Refusal, Setting};
@@ -11,6 +11,8 @@ use crate::mqtt::topics::{CameraTopics, LabelLevels, LabelTopics, Topics};
 use crate::mqtt::{Error, Message};
 use crate::scene::{Fact, Place};
 use crate::turn::Turn;
+
+mod leftovers;
 
 /// See the module's words.
 #[derive(Clone, Debug)]
@@ -63,6 +65,10 @@ impl Dialect for Native {
         })
     }
 
+    fn leftovers(&self) -> Option<Box<dyn Leftovers>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn refused(&self, message: &Received, refusal: &Refusal, now: Moment, say: Say<'_>) {
         let topic = match &refusal.camera {
             Some(camera) => self.topics.camera_checked(camera).error(),
@@ -100,13 +106,22 @@ impl NativeVoice {
         FrameFacts { camera: &self.camera.name, seq, captured, size, stages, model: &self.site.model }
     }
 
+    fn zone(&self, zone: usize) -> &str {
+        self.camera.zones.get(zone).map_or("_", |zone| &zone.name)
+    }
+
+    fn hours(&self, place: Place) -> String {
+        match place {
+            Place::Camera => self.topics.hours(),
+            Place::Zone(zone) => self.topics.zone_hours(self.zone(zone)),
+        }
+    }
+
     fn label(&self, place: Place, class_id: u16) -> LabelTopics {
         let level = self.levels.of(class_id);
         match place {
             Place::Camera => self.topics.label(level),
-            Place::Zone(zone) => {
-                self.topics.zone_label(self.camera.zones.get(zone).map_or("_", |zone| &zone.name), level)
-            }
+            Place::Zone(zone) => self.topics.zone_label(self.zone(zone), level),
         }
     }
 }
@@ -133,6 +148,7 @@ impl Voice for NativeVoice {
                 let topic = self.topics.line(line, self.levels.of(*class_id), payload::way(*direction));
                 say(Message::state(topic, total.to_string()));
             }
+            Fact::Hours { place, within } => say(Message::state(self.hours(*place), on_or_off(*within))),
             Fact::Motion { moving } => say(Message::state(self.topics.motion(), on_or_off(*moving))),
             Fact::Object { happened, object } => {
                 // The run and the camera make the number one that no other object ever has.
@@ -237,13 +253,14 @@ mod tests {
     }
 
     fn front_camera() -> SiteCamera {
-        let part = |name: &str| SitePart { name: name.into(), classes: Vec::new() };
+        let part = |name: &str| SitePart { name: name.into(), ..SitePart::default() };
         SiteCamera {
             name: "front".into(),
             zones: vec![part("street"), part("steps")],
             lines: vec![part("gate"), part("kerb")],
             snapshots: true,
             motion: false,
+            hours: true,
         }
     }
 
@@ -296,6 +313,8 @@ mod tests {
                 "line/gate/person/out",
                 "7",
             ),
+            (Fact::Hours { place: camera, within: false }, "hours", "OFF"),
+            (Fact::Hours { place: steps, within: true }, "zone/steps/hours", "ON"),
         ] {
             let message = fact(voice.as_mut(), said);
             assert_eq!(message, (format!("vigie/porch/front/{topic}"), payload.to_owned()));

@@ -20,7 +20,7 @@ fn at(ms: u64) -> Moment {
 }
 
 fn camera(name: &str) -> SiteCamera {
-    let zone = |name: &str| SitePart { name: name.into(), classes: Vec::new() };
+    let zone = |name: &str| SitePart { name: name.into(), ..SitePart::default() };
     SiteCamera {
         name: name.into(),
         zones: vec![zone("street"), zone("steps")],
@@ -174,4 +174,18 @@ fn a_site_comes_and_goes() {
     let pictures = said(|say| voice.snapshot(&picture, say));
     assert_eq!(pictures, [("frigate/front/traffic_light/snapshot".into(), "jpeg".into(), Class::Picture)]);
     assert!(Frigate::new(Arc::clone(&dialect.site), "a/#").is_err());
+}
+
+#[test]
+fn detection_is_on_where_a_command_and_the_hours_let_it_be() {
+    let dialect = dialect();
+    let mut voice = voice(&dialect, "front");
+    let mut detect = |on| said(|say| voice.setting(&Setting::Detect(on), say)).remove(0).1;
+    assert_eq!((detect(false), detect(true)), ("OFF".to_owned(), "ON".to_owned()));
+    let hours = |place, within| Fact::Hours { place, within };
+    let state = ("frigate/front/detect/state".to_owned(), "OFF".to_owned());
+    assert_eq!(facts(voice.as_mut(), &[hours(Place::Camera, false)]), [state]);
+    assert_eq!(said(|say| voice.setting(&Setting::Detect(true), say)).remove(0).1, "OFF", "the hours hold");
+    assert_eq!(facts(voice.as_mut(), &[hours(Place::Zone(0), false)]), []);
+    assert_eq!(facts(voice.as_mut(), &[hours(Place::Camera, true)])[0].1, "ON");
 }

@@ -44,6 +44,12 @@ pub fn discovery(ours: &HomeAssistant, camera: &SiteCamera) -> Discovery {
     if camera.motion {
         device.add("motion".to_owned(), Component::binary(topics.motion(), "motion"));
     }
+    if camera.hours {
+        hours(&mut device, "", "", topics.hours());
+    }
+    for zone in camera.zones.iter().filter(|zone| zone.hours) {
+        hours(&mut device, &format!("zone/{}/", zone.name), &zone.name, topics.zone_hours(&zone.name));
+    }
     let event = Component::event(topics.events(), ["new", "update", "end"]).value(EVENT);
     device.add("events".to_owned(), event.named("last event").icon("mdi:eye"));
     if ours.site.commands {
@@ -69,6 +75,14 @@ fn counts(device: &mut Discovery, path: &str, place: &str, class: &Class<'_>, to
     device.add(format!("{path}{level}/occupancy"), occupancy.named(&format!("{place} {label} occupancy")));
     let count = Component::measurement(topics.count()).icon("mdi:counter");
     device.add(format!("{path}{level}/count"), count.named(&format!("{place} {label} count")));
+}
+
+/// Whether it is within the hours of the camera, or of a zone.
+fn hours(device: &mut Discovery, path: &str, zone: &str, topic: String) {
+    let within =
+        Component { platform: "binary_sensor".to_owned(), state_topic: Some(topic), ..Component::default() };
+    let within = within.named(&format!("{zone} within hours")).icon("mdi:clock-outline");
+    device.add(format!("{path}hours"), within.diagnostic());
 }
 
 /// How many of a class have crossed a line, either way.

@@ -17,7 +17,7 @@ fn options() -> Options {
 }
 
 fn part(name: &str, classes: &[bool]) -> SitePart {
-    SitePart { name: name.into(), classes: classes.to_vec() }
+    SitePart { name: name.into(), classes: classes.to_vec(), hours: false }
 }
 
 fn site() -> Site {
@@ -252,4 +252,26 @@ fn other_peoples_devices_are_left_alone() {
     let ours = json!({"origin": {"name": "Vigie"}}).to_string();
     assert!(heard(gone, ours.as_bytes(), false).is_empty(), "not kept: our own words coming back");
     assert_eq!(heard(gone, ours.as_bytes(), true), [(gone.to_owned(), Value::Null)]);
+}
+
+#[test]
+fn whoever_has_hours_has_an_entity_that_says_whether_it_is_within_them() {
+    let mut site = site();
+    let introduced = |site: &Site| introduction(&speaks(site.clone(), options()))[1].1.clone();
+    assert!(!introduced(&site)["components"].as_object().unwrap().keys().any(|id| id.ends_with("hours")));
+    site.cameras[0].hours = true;
+    site.cameras[0].zones[1].hours = true;
+    let front = introduced(&site);
+    for (id, name, topic) in [
+        ("hours", "Within hours", "vigie/porch/front_door/hours"),
+        ("zone/street/hours", "Street within hours", "vigie/porch/front_door/zone/street/hours"),
+    ] {
+        let entity = &front["components"][id];
+        assert_eq!((&entity["name"], &entity["state_topic"]), (&name.into(), &topic.into()), "{entity}");
+        assert_eq!(
+            (&entity["platform"], &entity["entity_category"]),
+            (&"binary_sensor".into(), &"diagnostic".into())
+        );
+    }
+    assert_eq!(front["components"]["zone/steps/hours"], Value::Null);
 }
