@@ -1,6 +1,7 @@
 //! Queue and spool together, the file a real one, without a thread: what waits survives whatever happens.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -10,7 +11,10 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::mqtt::Message;
 use crate::mqtt::payload::Gap;
 use crate::mqtt::queue::{Bounds, Queue, Token};
+use crate::mqtt::scribe::Scribe;
 use crate::mqtt::spool::Store;
+
+mod journal;
 
 const TOPIC: &str = "vigie/porch/front/events";
 
@@ -26,6 +30,9 @@ struct World {
     options: Options,
     queue: Queue,
     store: Option<Store>,
+    /// Has nothing to do unless [`World::with_journal`] was called.
+    scribe: Scribe,
+    journal: Option<PathBuf>,
     now: Moment,
     _folder: Option<tempfile::TempDir>,
 }
@@ -45,7 +52,8 @@ impl World {
         let bounds = Bounds { messages: 8000, bytes: 8 << 20, picture_bytes: 0, payload: 1 << 20 };
         let queue = Queue::new(bounds, Message::state("vigie/porch/status", "online"));
         let queue = queue.with_spool("vigie/porch/status", Some(&options), Pace::default());
-        World { options, queue, store: None, now: SystemClock.now(), _folder: None }
+        let (scribe, now) = (Scribe::default(), SystemClock.now());
+        World { options, queue, store: None, scribe, journal: None, now, _folder: None }
     }
 
     /// Opens the file.
@@ -57,10 +65,12 @@ impl World {
     fn attach_to(&mut self, same: bool) -> &mut World {
         let mut store = Store::open(&self.options.path).unwrap();
         let end = store.last();
+        self.scribe.spool_opened(store.stamp, self.queue.events());
         let job = self.queue.events().opened(same, self.now);
         let done = store.work(&job, |_| true).unwrap();
         let count = store.count(end).unwrap();
         self.queue.events().attached(done, end, count);
+        self.scribe.keep_up(self.queue.events());
         self.store = Some(store);
         self
     }
@@ -85,20 +95,28 @@ impl World {
     fn work(&mut self, all: bool) {
         let Some(store) = &mut self.store else { return };
         let job = self.queue.events().job(self.now, all);
+        self.scribe.keep_up(self.queue.events());
         let done = store.work(&job, |_| true).unwrap();
         self.queue.events().done(done);
+        self.scribe.keep_up(self.queue.events());
     }
 
     fn connect(&mut self) {
         self.queue.connected();
         let birth = self.queue.next().unwrap();
         assert_eq!(birth.token, Token::Status);
-        self.queue.acked(birth.token);
+        self.acked(birth.token);
+    }
+
+    fn acked(&mut self, token: Token) {
+        self.queue.acked(token);
+        self.scribe.keep_up(self.queue.events());
     }
 
     fn push(&mut self, n: usize) {
         let message = Message::event(TOPIC, format!("{n} {}", "x".repeat(200)));
         self.queue.push_at(message, self.now);
+        self.scribe.keep_up(self.queue.events());
     }
 
     /// All that comes out, to the end, from a broker that answers.
@@ -112,7 +130,7 @@ impl World {
             }
             for handout in &batch {
                 out.push(text(&handout.message));
-                self.queue.acked(handout.token);
+                self.acked(handout.token);
             }
         }
     }
@@ -127,12 +145,21 @@ impl World {
         events.collect()
     }
 
-    /// `kill -9`: what is on disk is all there is.
+    /// `kill -9`: what is on disk, and in the journal, is all there is.
     fn crash(&mut self) {
         self.store = None;
-        let now = self.now;
         let World { queue, .. } = World::of(self.options.clone());
-        (self.queue, self.now) = (queue, now);
+        (self.queue, self.scribe) = (queue, Scribe::default());
+        if let Some(path) = self.journal.clone() {
+            self.with_journal(path);
+        }
+    }
+
+    /// Begins a journal, with what it has from before.
+    fn with_journal(&mut self, path: PathBuf) {
+        let (spool, events) = (self.options.path.clone(), self.queue.events());
+        self.scribe.begin(path.clone(), spool, Duration::from_secs(60), events);
+        self.journal = Some(path);
     }
 }
 
@@ -416,7 +443,7 @@ fn live(steps: &[(u8, usize)], in_order: bool) -> Result<(), TestCaseError> {
             7 => {
                 // The broker answers some, in another order.
                 let rest = flying.split_off(flying.len().min(size));
-                flying.drain(..).rev().for_each(|token| world.queue.acked(token));
+                flying.drain(..).rev().for_each(|token| world.acked(token));
                 flying = rest;
             }
             8 => {
