@@ -14,7 +14,10 @@ use crate::mqtt::queue::{Bounds, Queue, Token};
 use crate::mqtt::scribe::Scribe;
 use crate::mqtt::spool::Store;
 
+mod course;
 mod journal;
+
+use course::Course;
 
 const TOPIC: &str = "vigie/porch/front/events";
 
@@ -106,6 +109,11 @@ impl World {
         let birth = self.queue.next().unwrap();
         assert_eq!(birth.token, Token::Status);
         self.acked(birth.token);
+    }
+
+    fn disconnected(&mut self) {
+        self.queue.disconnected(0);
+        self.scribe.keep_up(self.queue.events());
     }
 
     fn acked(&mut self, token: Token) {
@@ -420,43 +428,20 @@ proptest::proptest! {
 fn live(steps: &[(u8, usize)], in_order: bool) -> Result<(), TestCaseError> {
     let mut world = World::sized(64 << 20);
     world.attach().connect();
-    let (mut pushed, mut flying) = (0, Vec::new());
-    let (mut arrived, mut lost) = (Vec::<usize>::new(), BTreeSet::new());
+    let (mut course, mut lost) = (Course::default(), BTreeSet::new());
     for &(step, size) in steps {
         match step {
-            0..=2 => {
-                (0..size).for_each(|n| world.push(pushed + n));
-                pushed += size;
-            }
-            3 => world.commit(),
-            4 => world.read(),
-            5 => {
-                world.queue.disconnected(0);
-                flying.clear();
-                world.connect();
-            }
-            6 => {
-                let out: Vec<_> = std::iter::from_fn(|| world.queue.next()).take(size).collect();
-                arrived.extend(out.iter().map(|out| text(&out.message).parse::<usize>().unwrap()));
-                flying.extend(out.iter().map(|out| out.token));
-            }
-            7 => {
-                // The broker answers some, in another order.
-                let rest = flying.split_off(flying.len().min(size));
-                flying.drain(..).rev().for_each(|token| world.acked(token));
-                flying = rest;
-            }
+            0..=7 => course.step(&mut world, step, size),
             8 => {
                 if in_order {
                     let at_risk = usize::try_from(world.queue.spool().at_risk).unwrap();
-                    lost.extend(pushed - at_risk..pushed);
+                    lost.extend(course.pushed - at_risk..course.pushed);
                 } else {
                     lost.extend(world.unwritten());
                 }
                 world.crash();
                 world.attach();
-                flying.clear();
-                world.connect();
+                course.connect(&mut world);
             }
             9 => {
                 world.store = None;
@@ -465,18 +450,17 @@ fn live(steps: &[(u8, usize)], in_order: bool) -> Result<(), TestCaseError> {
             _ if world.store.is_none() => drop(world.attach_to(true)),
             _ => {}
         }
-        prop_assert!(world.queue.len() <= pushed + 1);
+        prop_assert!(world.queue.len() <= course.pushed + 1);
     }
     if world.store.is_none() {
         world.attach_to(true);
     }
-    world.queue.disconnected(0);
+    world.disconnected();
     world.connect();
-    arrived.extend(world.drain().iter().map(|text| text.parse::<usize>().unwrap()));
-    let mut seen = BTreeSet::new();
-    let first: Vec<usize> = arrived.iter().copied().filter(|n| seen.insert(*n)).collect();
+    let first = course.first_arrivals(&mut world);
     prop_assert!(!in_order || first.is_sorted(), "{:?}", first);
-    let missing: Vec<usize> = (0..pushed).filter(|n| !seen.contains(n) && !lost.contains(n)).collect();
+    let seen: BTreeSet<usize> = first.into_iter().collect();
+    let missing: Vec<usize> = (0..course.pushed).filter(|n| !seen.contains(n) && !lost.contains(n)).collect();
     prop_assert_eq!(missing, Vec::<usize>::new());
     world.commit();
     prop_assert_eq!((world.queue.spool().waiting, world.queue.spool().bytes), (0, 0));

@@ -183,54 +183,28 @@ proptest::proptest! {
 fn live_and_die(steps: &[(u8, usize)]) -> Result<(), TestCaseError> {
     let mut world = journaled();
     world.attach().connect();
-    let (mut pushed, mut arrived, mut flying) = (0, Vec::<usize>::new(), Vec::new());
+    let mut course = Course::default();
     for &(step, size) in steps {
         match step {
-            0..=2 => {
-                (0..size).for_each(|n| world.push(pushed + n));
-                pushed += size;
+            0..=7 => {
+                course.step(&mut world, step, size);
+                continue;
             }
-            3 => world.commit(),
-            4 => world.read(),
-            5 => {
-                world.queue.disconnected(0);
-                world.scribe.keep_up(world.queue.events());
-                flying.clear();
-                world.connect();
-            }
-            6 => {
-                let out: Vec<_> = std::iter::from_fn(|| world.queue.next()).take(size).collect();
-                arrived.extend(out.iter().map(|out| text(&out.message).parse::<usize>().unwrap()));
-                flying.extend(out.iter().map(|out| out.token));
-            }
-            7 => {
-                let rest = flying.split_off(flying.len().min(size));
-                flying.drain(..).rev().for_each(|token| world.acked(token));
-                flying = rest;
-            }
+            8 => world.crash(),
+            9 => world.crash_after_commit(),
+            // Twice, with the disk away in between.
             _ => {
-                match step {
-                    8 => world.crash(),
-                    9 => world.crash_after_commit(),
-                    // Twice, with the disk away in between.
-                    _ => {
-                        world.crash();
-                        (0..size).for_each(|n| world.push(pushed + n));
-                        pushed += size;
-                        world.crash();
-                    }
-                }
-                flying.clear();
-                world.attach().connect();
+                world.crash();
+                course.push(&mut world, size);
+                world.crash();
             }
         }
+        world.attach();
+        course.connect(&mut world);
     }
     world.crash();
     world.attach().connect();
-    arrived.extend(world.drain().iter().map(|text| text.parse::<usize>().unwrap()));
-    let mut seen = BTreeSet::new();
-    let first: Vec<usize> = arrived.iter().copied().filter(|n| seen.insert(*n)).collect();
-    prop_assert_eq!(first, (0..pushed).collect::<Vec<_>>());
+    prop_assert_eq!(course.first_arrivals(&mut world), (0..course.pushed).collect::<Vec<_>>());
     world.commit();
     prop_assert_eq!((world.queue.spool().waiting, world.queue.spool().bytes), (0, 0));
     Ok(())
