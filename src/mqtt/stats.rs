@@ -63,7 +63,7 @@ pub struct Spool {
     pub oldest: Option<Duration>,
     /// The newest of them, and so many, that are not on disk yet: what would be lost if the power were cut now.
     pub at_risk: u64,
-    /// How many would be lost if the process were killed now: none, as long as the journal can be written.
+    /// As many that would be lost if the process were killed now: with a spool none, as long as its journal can be written.
     pub at_risk_if_killed: u64,
     /// Events given up because there was no room.
     pub overflow: u64,

@@ -141,7 +141,7 @@ pub struct SpoolStats {
     pub oldest_s: Option<u64>,
     /// How many of them a power cut would lose now.
     pub at_risk: u64,
-    /// How many of them the death of the process would lose now; none, unless its journal can't be written.
+    /// How many of them the death of the process would lose now: with a spool none, unless its journal can't be written.
     pub at_risk_if_killed: u64,
     /// Events given up, by reason: `overflow`, `age`.
     pub dropped: BTreeMap<String, u64>,
