@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench publish`. No broker is there, so that nothing is acknowledged and the spool's thread has its work.
 
+#![allow(clippy::print_stdout, reason = "what it measured is what it is for")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -47,7 +49,6 @@ fn measure(publisher: &Publisher, pause: Duration) -> Vec<Duration> {
 }
 
 fn main() {
-    // What the test harness passes on is not for us.
     let folder = tempfile::tempdir().expect("a folder for the spool");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");

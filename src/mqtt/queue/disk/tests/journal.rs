@@ -64,6 +64,34 @@ fn what_was_taken_over_survives_the_next_kill_too() {
     assert_eq!(world.drain(), numbers(0..5));
 }
 
+/// A journal in which there is nothing any more still knows which numbers were given: the spool has those.
+#[test]
+fn no_number_is_given_twice() {
+    let mut world = journaled();
+    world.attach();
+    (0..10).for_each(|n| world.push(n));
+    world.commit();
+    (0..3).for_each(|_| world.crash());
+    world.push(10);
+    world.crash();
+    world.attach().connect();
+    assert_eq!(world.drain(), numbers(0..11));
+}
+
+/// A journal that another process held for a while: what is in it is older than what came meanwhile.
+#[test]
+fn what_is_taken_over_late_goes_first() {
+    let mut world = journaled();
+    (0..3).for_each(|n| world.push(n));
+    let path = world.journal.take().unwrap();
+    world.crash();
+    (3..5).for_each(|n| world.push(n));
+    world.with_journal(path);
+    world.crash();
+    world.attach().connect();
+    assert_eq!(world.drain(), numbers(0..5));
+}
+
 #[test]
 fn killed_between_the_commit_and_the_word_of_it_nothing_comes_twice() {
     let mut world = journaled();
