@@ -1,5 +1,5 @@
 //! Events through everything that comes between a camera and its subscribers: the broker killed, cut off, slow and away,
-//! the publishing process killed -9. The client, the spool's file and mosquitto are the real ones.
+//! the publishing process killed -9. The client, the spool's file, its journal and mosquitto are the real ones.
 //!
 //! `VIGIE_DELIVERY_EVENTS=10000 cargo test --release --test delivery -- --nocapture` is the full run; without the variable
 //! there are fewer events. Both print a table.
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use support::gate::Gate;
 use support::mosquitto::{Broker, Setup, Subscriber};
-use support::publisher::{Process, TOPIC, Told, Work, payload};
+use support::publisher::{Process, TOPIC, Told, Work, has_journal, payload, runtime};
 
 /// How many events.
 fn events() -> usize {
@@ -31,7 +31,7 @@ fn publisher() {
     support::publisher::run();
 }
 
-/// What a run published, and how far the process knew it to be safe.
+/// What a run published, and how far the process knew that to survive its death.
 struct Run {
     from: usize,
     told: Told,
@@ -41,7 +41,7 @@ struct Run {
 impl Run {
     /// These must arrive, whatever happened to the process.
     fn durable(&self) -> std::ops::Range<usize> {
-        self.from..self.told.published - self.told.at_risk.min(self.told.published - self.from)
+        self.from..self.told.published - self.told.if_killed.min(self.told.published - self.from)
     }
 }
 
@@ -53,6 +53,7 @@ struct World {
     arrived: Vec<String>,
     table: String,
     begin: Instant,
+    runtime: tempfile::TempDir,
 }
 
 impl World {
@@ -60,18 +61,28 @@ impl World {
         let broker = Broker::with(&Setup { extra: "max_queued_messages 0\n", ..Setup::default() });
         let (gate, subscriber) = (Gate::to(broker.port, true), broker.subscribe_at(TOPIC, 0));
         let table = format!(
-            "{:<44} {:>6} {:>9} {:>8} {:>8} {:>7}\n",
-            "what happens", "at s", "published", "waiting", "at risk", "RSS MiB"
+            "{:<44} {:>6} {:>9} {:>8} {:>9} {:>9} {:>7}\n",
+            "what happens", "at s", "published", "waiting", "power cut", "if killed", "RSS MiB"
         );
-        World { broker, gate, subscriber, arrived: Vec::new(), table, begin: Instant::now() }
+        let begin = Instant::now();
+        World { broker, gate, subscriber, arrived: Vec::new(), table, begin, runtime: runtime() }
+    }
+
+    /// A run of the publishing process, behind the gate.
+    fn work(&self, run: usize, from: usize, to: usize, rate: u32, spool: &Path) -> Work {
+        let (spool, runtime) = (spool.display().to_string(), self.runtime.path().display().to_string());
+        Work { port: self.gate.port, run, from, to, rate, spool, patient: false, runtime }
     }
 
     fn row(&mut self, what: &str, process: &Process) {
         let (at, told) = (self.begin.elapsed().as_secs_f32(), &process.last);
         let rss = process.status("VmRSS") as f64 / 1024.0;
-        let (published, waiting, at_risk) = (told.published, told.waiting, told.at_risk);
-        writeln!(self.table, "{what:<44} {at:>6.1} {published:>9} {waiting:>8} {at_risk:>8} {rss:>7.1}")
-            .unwrap();
+        let Told { published, waiting, at_risk, if_killed, .. } = told;
+        writeln!(
+            self.table,
+            "{what:<44} {at:>6.1} {published:>9} {waiting:>8} {at_risk:>9} {if_killed:>9} {rss:>7.1}"
+        )
+        .unwrap();
     }
 
     fn take(&mut self, quiet: Duration) {
@@ -110,11 +121,8 @@ fn every_event_arrives_whatever_breaks() {
     let at = |percent: usize| total * percent / 100;
     let mut world = World::new();
     let mut runs = Vec::new();
-    let port = world.gate.port;
-    let start = |run: usize, from: usize| {
-        let spool = file.display().to_string();
-        Process::start(&Work { port, run, from, to: total, rate, spool, patient: false })
-    };
+    let start =
+        |world: &World, run: usize, from: usize| Process::start(&world.work(run, from, total, rate, &file));
     let end = |run: &mut Vec<Run>, process: Process| {
         let (from, peak_mib) = (process.from, process.peak_mib());
         run.push(Run { from, told: process.kill(), peak_mib });
@@ -122,7 +130,7 @@ fn every_event_arrives_whatever_breaks() {
         run.last().unwrap().told.published + 100
     };
 
-    let mut process = start(0, 0);
+    let mut process = start(&world, 0, 0);
     process.until("connected", |told| told.published > at(5));
     world.row("the broker is killed and comes back", &process);
     world.kill_broker();
@@ -143,7 +151,7 @@ fn every_event_arrives_whatever_breaks() {
     world.row("kill -9 of the publisher, broker still away", &process);
     let next = end(&mut runs, process);
 
-    let mut process = start(1, next);
+    let mut process = start(&world, 1, next);
     process.until("at 55 %", |told| told.published > at(55) && told.waiting > total / 20);
     world.row("the broker is back", &process);
     world.gate.open();
@@ -152,7 +160,7 @@ fn every_event_arrives_whatever_breaks() {
     world.row("kill -9 of the publisher, in the middle of it", &process);
     let next = end(&mut runs, process);
 
-    let mut process = start(2, next);
+    let mut process = start(&world, 2, next);
     process.until("at 70 %", |told| told.published > at(70));
     world.row("the broker is killed and comes back", &process);
     world.kill_broker();
@@ -194,33 +202,32 @@ fn report(world: &World, runs: &[Run], total: usize, file: u64) {
         disorder += usize::from(before.is_some_and(|before| before > n));
     }
     let mut text = format!("\n{}\n", world.table);
-    let (mut lost, mut lost_at_risk, mut published) = (Vec::new(), 0, 0);
+    let (mut lost, mut allowed, mut published) = (Vec::new(), 0, 0);
     for (run, Run { from, told, peak_mib }) in runs.iter().enumerate() {
         let durable = runs[run].durable();
         lost.extend(durable.clone().filter(|&n| !first.contains(&(run, n))).map(|n| (run, n)));
-        lost_at_risk += (durable.end..told.published).filter(|&n| !first.contains(&(run, n))).count();
+        allowed += (durable.end..told.published).filter(|&n| !first.contains(&(run, n))).count();
         published += told.published - from;
         writeln!(
             text,
-            "run {run}: events {from} to {}, {} known to be safe at its end, peak RSS {peak_mib:.1} MiB",
-            told.published,
-            durable.len()
+            "run {run}: events {from} to {}, of which a kill may lose {}, peak RSS {peak_mib:.1} MiB",
+            told.published, told.if_killed
         )
         .unwrap();
     }
     writeln!(
         text,
         "\npublished {published} (of {total}, less what no process told of), arrived {} and {duplicates} of them again\n\
-         lost although safe {}, lost that were not safe at a kill -9 {lost_at_risk}, out of order {disorder}, \
-         changed {changed}, gaps {gaps}, the spool's file {} KiB, in {:.0} s\n",
+         lost {}, out of order {disorder}, changed {changed}, gaps {gaps}, the spool's file {} KiB, in {:.0} s\n",
         first.len(),
-        lost.len(),
+        lost.len() + allowed,
         file / 1024,
         world.begin.elapsed().as_secs_f32()
     )
     .unwrap();
     eprintln!("{text}");
-    assert_eq!(lost, [], "each event that was safe arrives");
+    assert_eq!(lost, [], "each event arrives");
+    assert!(!has_journal() || runs.iter().all(|run| run.told.if_killed == 0), "a kill loses nothing");
     assert_eq!((changed, gaps, disorder), (0, 0, 0));
     assert!(runs.iter().all(|run| run.told.kind == "disk" && run.told.overflow == 0));
     // The test harness, tokio and rustls are some twenty of these.
@@ -237,8 +244,9 @@ fn a_reconnect_storm_costs_next_to_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let broker = Broker::start();
     let gate = Gate::to(broker.port, false);
-    let spool = folder.path().join("spool.redb").display().to_string();
-    let work = Work { port: gate.port, run: 0, from: 0, to: backlog, rate: 0, spool, patient: true };
+    let (spool, memory) = (folder.path().join("spool.redb").display().to_string(), runtime());
+    let runtime = memory.path().display().to_string();
+    let work = Work { port: gate.port, run: 0, from: 0, to: backlog, rate: 0, spool, patient: true, runtime };
     let mut process = Process::start(&work);
     process.until("the backlog", |told| told.published == backlog && told.at_risk == 0);
     let cost = |process: &mut Process, seconds: u64| {
@@ -267,13 +275,66 @@ fn a_reconnect_storm_costs_next_to_nothing() {
     assert!(process.child.wait().unwrap().success());
 }
 
+/// At no instant is a kill a loss: not before the file is open, not while it is written, not when it was just taken over.
+#[test]
+fn killed_again_and_again_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spool.redb");
+    let mut world = World::new();
+    world.gate.shut();
+    let kills = if cfg!(target_arch = "aarch64") { 4 } else { 12 };
+    let (mut from, mut published) = (0, Vec::new());
+    for run in 0..kills {
+        let mut process = Process::start(&world.work(run, from, from + 100_000, 2000, &file));
+        process.until("begun", |told| told.published > from);
+        std::thread::sleep(Duration::from_millis(fastrand::u64(..300)));
+        let told = process.kill();
+        assert!(!has_journal() || told.if_killed == 0, "{told:?}");
+        let durable = Run { from, told: told.clone(), peak_mib: 0.0 }.durable();
+        published.extend(durable.map(|n| payload(run, n)));
+        // What was published after the last word is not known of.
+        from = told.published + 10_000;
+    }
+    world.gate.open();
+    let mut process = Process::start(&world.work(kills, from, from, 1, &file));
+    process.until("done", |told| told.done && told.kind == "disk");
+    assert!(process.child.wait().unwrap().success());
+    world.take(Duration::from_millis(500));
+    let left = std::fs::read_dir(world.runtime.path()).unwrap().count();
+    assert_eq!(left, 0, "a clean end leaves no journal");
+    let known: BTreeSet<&String> = published.iter().collect();
+    let arrived: Vec<&String> = world.arrived.iter().filter(|text| known.contains(text)).collect();
+    eprintln!(
+        "killed {kills} times: {} events were published for all the test knows, {} arrived, {} of them known",
+        published.len(),
+        world.arrived.len(),
+        arrived.len()
+    );
+    assert!(arrived.iter().copied().eq(published.iter()), "each of them, once, and in order");
+}
+
+/// With a broker that answers, neither the spool nor its journal writes anything to a disk.
+#[test]
+fn a_broker_that_answers_spares_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new();
+    let mut process = Process::start(&world.work(0, 0, 1500, 300, &folder.path().join("spool.redb")));
+    process.until("connected", |told| told.published > 300 && told.kind == "disk");
+    let (before, from) = (process.disk_bytes(), process.last.published);
+    process.until("nearly done", |told| told.published > 1400);
+    let (bytes, events) = (process.disk_bytes() - before, process.last.published - from);
+    process.until("done", |told| told.done);
+    world.take(Duration::from_millis(300));
+    eprintln!("{events} events of some 1000 bytes with a broker that answers: {bytes} bytes to disks");
+    // Under an emulator an answer may well take a second, which is what the spool waits for.
+    assert!(cfg!(target_arch = "aarch64") || bytes < 256 << 10, "{bytes} bytes");
+}
+
 /// Where the spool is nothing but a path, nobody has made its folder, and events go out all the same.
 #[test]
 fn a_spool_that_cannot_be_used_is_no_reason_to_be_silent() {
     let mut world = World::new();
-    let spool = Path::new("/nonexistent/spool.redb").display().to_string();
-    let work = Work { port: world.gate.port, run: 0, from: 0, to: 200, rate: 200, spool, patient: false };
-    let mut process = Process::start(&work);
+    let mut process = Process::start(&world.work(0, 0, 200, 200, Path::new("/nonexistent/spool.redb")));
     let told = process.until("done", |told| told.done);
     assert_eq!(told.kind, "failed");
     world.take(Duration::from_millis(300));
@@ -318,7 +379,7 @@ impl Drop for Card {
 }
 
 /// What the block device has at one instant, and not what the system would still write to it, is all that is left after a
-/// power cut. Of the events in it none is missing that was known to be safe.
+/// power cut, which takes the journal, too: the copies have another path than it was written for. Of the events in it none is missing that was known to be safe.
 #[test]
 fn a_power_cut_leaves_every_event_that_was_safe() {
     let mut card = Card::new();
@@ -326,12 +387,10 @@ fn a_power_cut_leaves_every_event_that_was_safe() {
     let Some(place) = root.then(|| card.mount("card")).flatten() else {
         return eprintln!("SKIPPED: only root may mount a file system");
     };
-    let broker = Broker::start();
-    let gate = Gate::to(broker.port, false);
-    let spool = place.join("spool.redb").display().to_string();
+    let world = World::new();
+    world.gate.shut();
     let (cuts, rate) = (6, 200);
-    let work = Work { port: gate.port, run: 0, from: 0, to: 100_000, rate, spool, patient: false };
-    let mut process = Process::start(&work);
+    let mut process = Process::start(&world.work(0, 0, 100_000, rate, &place.join("spool.redb")));
     process.until("the first event that is safe", |told| told.published > told.at_risk);
     let mut safe = Vec::new();
     for cut in 0..cuts {
@@ -345,9 +404,7 @@ fn a_power_cut_leaves_every_event_that_was_safe() {
     for (cut, safe) in safe.into_iter().enumerate() {
         let place = card.mount(&format!("cut{cut}")).unwrap();
         let mut world = World::new();
-        let spool = place.join("spool.redb").display().to_string();
-        let work = Work { port: world.gate.port, run: 1, from: 0, to: 0, rate: 1, spool, patient: false };
-        let mut process = Process::start(&work);
+        let mut process = Process::start(&world.work(1, 0, 0, 1, &place.join("spool.redb")));
         process.until("done", |told| told.done && told.kind == "disk");
         assert!(process.child.wait().unwrap().success());
         world.take(Duration::from_millis(300));

@@ -23,6 +23,11 @@ for path in "$ROOT/config/vigie.toml" "$ROOT/docs/mqtt.md"; do
   grep -q 'path = "/var/lib/vigie/' "$path" || die "$path names another folder for the spool than the unit makes"
 done
 echo "PASS /var/lib/vigie is there for the spool"
+for line in RuntimeDirectory=vigie RuntimeDirectoryPreserve=yes; do
+  grep -qx "$line" "$ROOT/systemd/vigie.service" ||
+    die "the unit has no $line: what is not on disk yet would die with the daemon"
+done
+echo "PASS /run/vigie is there for the spool's journal, and outlives the daemon"
 
 # DeviceAllow= names devices of kernel modules, and is resolved when the service starts: the modules come first
 for module in videodev mc; do

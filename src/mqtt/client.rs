@@ -113,8 +113,15 @@ impl Client {
         let queue = Queue::new(bounds, Message::state(status_topic.as_str(), "online"));
         let queue = queue.with_spool(&status_topic, options.spool.as_ref(), tuning.spool);
         let outbox = Arc::new(Outbox::new(queue));
-        let keeper =
-            options.spool.clone().map(|spool| spool::start(spool, tuning.spool, Arc::clone(&outbox)));
+        let keeper = options.spool.clone().map(|spool| {
+            let journal = spool::place(&spool.path).inspect_err(|nowhere| {
+                log::warn!(
+                    "spool {}: no journal: {nowhere}; a kill loses what is not on disk",
+                    spool.path.display()
+                );
+            });
+            spool::start(spool, tuning.spool, journal.ok(), Arc::clone(&outbox))
+        });
         let (stop, stopped) = watch::channel(None);
         let broker = format!("{}:{}", options.host, options.port);
         let task = Task {

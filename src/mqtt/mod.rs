@@ -19,6 +19,7 @@ pub mod payload;
 pub mod publisher;
 mod queue;
 pub mod schema;
+mod scribe;
 pub mod secret;
 pub mod spool;
 pub mod stats;

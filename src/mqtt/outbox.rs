@@ -1,6 +1,7 @@
 //! The [`Outbox`]: the queue and its figures behind a lock, shared between every publisher, the client's task and the
 //! spool's thread.
 
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,8 @@ use tokio::sync::Notify;
 use super::message::Message;
 use super::publisher::Sink;
 use super::queue::{Handout, Lost, Queue, Token};
-use super::spool::{Done, Job, microseconds};
+use super::scribe::Scribe;
+use super::spool::{Done, Job, Stamp, microseconds};
 use super::stats::{Spool, Stats};
 use super::trouble::Trouble;
 use crate::clock::{Clock as _, SystemClock};
@@ -32,6 +34,8 @@ pub(super) struct Order {
 
 struct Inner {
     queue: Queue,
+    /// Writes down what the queue has in memory alone.
+    scribe: Scribe,
     sessions: u64,
     published: u64,
     connected: bool,
@@ -48,6 +52,7 @@ impl Outbox {
     pub fn new(queue: Queue) -> Outbox {
         let inner = Inner {
             queue,
+            scribe: Scribe::default(),
             sessions: 0,
             published: 0,
             connected: false,
@@ -60,7 +65,7 @@ impl Outbox {
         Outbox { inner: Mutex::new(inner), wake: Notify::new(), keeper: Condvar::new() }
     }
 
-    /// The lock is held for a few instructions only, and nothing under it panics half-way.
+    /// The lock is held for a few instructions only, at most for a write to memory, and nothing under it panics half-way.
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,7 +82,7 @@ impl Outbox {
             inner.queue.events().wait_no_longer();
         }
         let next = inner.queue.next();
-        self.rouse(&mut inner);
+        self.settle(inner);
         next
     }
 
@@ -85,20 +90,43 @@ impl Outbox {
         let mut inner = self.inner();
         inner.queue.acked(token);
         inner.published += 1;
-        self.rouse(&mut inner);
+        self.settle(inner);
     }
 
-    /// Wakes the spool's thread if there is work before it would wake up by itself.
-    fn rouse(&self, inner: &mut Inner) {
-        if inner.queue.events().due().is_some_and(|due| due < inner.alarm_us) {
+    /// Writes down what changed, and wakes the spool's thread if there is work before it would wake up by itself.
+    fn settle(&self, mut inner: MutexGuard<'_, Inner>) {
+        let Inner { queue, scribe, .. } = &mut *inner;
+        scribe.keep_up(queue.events());
+        let words = scribe.words();
+        if queue.events().due().is_some_and(|due| due < inner.alarm_us) {
             inner.alarm_us = i64::MIN;
             self.keeper.notify_one();
         }
+        drop(inner);
+        say(words);
+    }
+
+    /// What is in memory alone is written down from now on, in that file; first it tells what a process before this one left.
+    pub fn begin_journal(&self, path: PathBuf, spool: PathBuf, retry: Duration) {
+        let mut inner = self.inner();
+        let Inner { queue, scribe, .. } = &mut *inner;
+        scribe.begin(path, spool, retry, queue.events());
+        self.settle(inner);
+    }
+
+    /// The spool's thread has done its last job.
+    pub fn end_journal(&self) {
+        let mut inner = self.inner();
+        let Inner { queue, scribe, .. } = &mut *inner;
+        scribe.end(queue.events());
+        self.settle(inner);
     }
 
     /// The broker will not have it.
     pub fn refused(&self, token: Token) {
-        self.inner().queue.refused(token);
+        let mut inner = self.inner();
+        inner.queue.refused(token);
+        self.settle(inner);
     }
 
     pub fn connected(&self) {
@@ -113,7 +141,7 @@ impl Outbox {
         let mut inner = self.inner();
         inner.connected = false;
         let lost = inner.queue.disconnected(unwritten);
-        self.rouse(&mut inner);
+        self.settle(inner);
         lost
     }
 
@@ -143,7 +171,9 @@ impl Outbox {
             let due = inner.queue.events().due();
             if stop || due.is_some_and(|due| due <= now_us) {
                 inner.alarm_us = i64::MIN;
-                return Order { job: inner.queue.events().job(now, stop), last: stop };
+                let job = inner.queue.events().job(now, stop);
+                self.settle(inner);
+                return Order { job, last: stop };
             }
             inner.alarm_us = due.unwrap_or(i64::MAX);
             let left = due.map_or(u64::MAX >> 24, |due| due.saturating_sub(now_us).unsigned_abs());
@@ -165,9 +195,14 @@ impl Outbox {
         self.keeper.notify_one();
     }
 
-    /// The disk is open, and the `same` as before or not: this is what it needs of memory.
-    pub fn spool_opened(&self, same: bool) -> Job {
-        self.inner().queue.events().opened(same, SystemClock.now())
+    /// The disk is open, and the `same` as before or not, and has so much of a journal: this is what it needs of memory.
+    pub fn spool_opened(&self, same: bool, stamp: Option<Stamp>) -> Job {
+        let mut inner = self.inner();
+        let Inner { queue, scribe, .. } = &mut *inner;
+        scribe.spool_opened(stamp, queue.events());
+        let job = queue.events().opened(same, SystemClock.now());
+        self.settle(inner);
+        job
     }
 
     /// That was done; `count` records up to `end` lie on disk from before.
@@ -175,13 +210,15 @@ impl Outbox {
         let mut inner = self.inner();
         inner.queue.events().attached(done, end, count);
         inner.spool_trouble = None;
-        drop(inner);
+        self.settle(inner);
         self.wake.notify_one();
     }
 
     /// A job was done.
     pub fn spool_done(&self, done: Done) {
-        self.inner().queue.events().done(done);
+        let mut inner = self.inner();
+        inner.queue.events().done(done);
+        self.settle(inner);
         self.wake.notify_one();
     }
 
@@ -190,7 +227,7 @@ impl Outbox {
         let mut inner = self.inner();
         inner.spool_trouble = Some(why);
         let out_of_reach = inner.queue.events().failed(unwanted);
-        drop(inner);
+        self.settle(inner);
         self.wake.notify_one();
         out_of_reach
     }
@@ -201,12 +238,18 @@ impl Outbox {
     }
 }
 
+/// Says what came up under the lock.
+fn say(words: Vec<(log::Level, String)>) {
+    for (level, words) in words {
+        log::log!(level, "{words}");
+    }
+}
+
 impl Sink for Outbox {
     fn publish(&self, message: Message) {
         let mut inner = self.inner();
         inner.queue.push(message);
-        self.rouse(&mut inner);
-        drop(inner);
+        self.settle(inner);
         self.wake.notify_one();
     }
 

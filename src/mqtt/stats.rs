@@ -63,6 +63,8 @@ pub struct Spool {
     pub oldest: Option<Duration>,
     /// The newest of them, and so many, that are not on disk yet: what would be lost if the power were cut now.
     pub at_risk: u64,
+    /// As many that would be lost if the process were killed now: with a spool none, as long as its journal can be written.
+    pub at_risk_if_killed: u64,
     /// Events given up because there was no room.
     pub overflow: u64,
     /// Events given up because they were too old.

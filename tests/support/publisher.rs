@@ -51,11 +51,30 @@ pub struct Work {
     pub spool: String,
     /// The patience of a board in the field, instead of a test's.
     pub patient: bool,
+    /// The service's folder in memory, where the journal lies.
+    pub runtime: String,
+}
+
+/// Such a folder; where there is no tmpfs it is one on disk, and then there is no journal.
+pub fn runtime() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Whether there can be a journal.
+pub fn has_journal() -> bool {
+    let tmpfs = 0x0102_1994;
+    let there = rustix::fs::statfs("/dev/shm").is_ok_and(|about| about.f_type == tmpfs);
+    if !there {
+        eprintln!(
+            "SKIPPED in part: /dev/shm is no tmpfs, so there is no journal, and a kill may lose events"
+        );
+    }
+    there
 }
 
 impl Work {
     fn write(&self) -> String {
-        let Work { port, run, from, to, rate, spool, patient } = self;
+        let Work { port, run, from, to, rate, spool, patient, runtime: _ } = self;
         format!("{port} {run} {from} {to} {rate} {spool} {patient}")
     }
 
@@ -69,6 +88,7 @@ impl Work {
             rate: part[4].parse().unwrap(),
             spool: part[5].to_owned(),
             patient: part[6].parse().unwrap(),
+            runtime: String::new(),
         }
     }
 }
@@ -140,7 +160,7 @@ async fn publish(work: &Work) {
     assert!(client.close(Duration::from_secs(5)).await);
 }
 
-/// Tells the test how far it is: `tell WORD PUBLISHED AT_RISK WAITING KIND OVERFLOW`.
+/// Tells the test how far it is: `tell WORD PUBLISHED AT_RISK AT_RISK_IF_KILLED WAITING KIND OVERFLOW`.
 fn tell(publisher: &Publisher, published: usize, word: &str) {
     let spool = publisher.stats().spool;
     let kind = match spool.kind {
@@ -148,8 +168,11 @@ fn tell(publisher: &Publisher, published: usize, word: &str) {
         SpoolKind::Disk => "disk",
         SpoolKind::Failed => "failed",
     };
-    let line =
-        format!("tell {word} {published} {} {} {kind} {}\n", spool.at_risk, spool.waiting, spool.overflow);
+    let (at_risk, if_killed) = (spool.at_risk, spool.at_risk_if_killed);
+    let line = format!(
+        "tell {word} {published} {at_risk} {if_killed} {} {kind} {}\n",
+        spool.waiting, spool.overflow
+    );
     // Past the test harness, which would keep it back.
     let mut out = std::io::stdout().lock();
     out.write_all(line.as_bytes()).and_then(|()| out.flush()).unwrap();
@@ -164,6 +187,8 @@ pub struct Told {
     pub published: usize,
     /// The newest of them, and so many, that a power cut would lose.
     pub at_risk: usize,
+    /// The newest of them, and so many, that a `kill -9` would lose.
+    pub if_killed: usize,
     /// How many wait.
     pub waiting: usize,
     /// Where they wait.
@@ -189,6 +214,7 @@ impl Process {
         let mut child = program(std::env::current_exe().unwrap())
             .args(["--exact", "publisher", "--nocapture", "--test-threads=1"])
             .env(WORK, work.write())
+            .env("RUNTIME_DIRECTORY", &work.runtime)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -204,9 +230,10 @@ impl Process {
                     done: part[0] == "done",
                     published: number(1),
                     at_risk: number(2),
-                    waiting: number(3),
-                    kind: part[4].to_owned(),
-                    overflow: number(5),
+                    if_killed: number(3),
+                    waiting: number(4),
+                    kind: part[5].to_owned(),
+                    overflow: number(6),
                 };
                 if sender.send(told).is_err() {
                     return;
@@ -241,6 +268,13 @@ impl Process {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = text.lines().find(|line| line.starts_with(key));
         line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+    }
+
+    /// The bytes that it has had written to disks, or will have.
+    pub fn disk_bytes(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/io", self.child.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        line.unwrap().parse().unwrap()
     }
 
     /// What it told last.

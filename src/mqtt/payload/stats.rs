@@ -141,6 +141,8 @@ pub struct SpoolStats {
     pub oldest_s: Option<u64>,
     /// How many of them a power cut would lose now.
     pub at_risk: u64,
+    /// How many of them the death of the process would lose now: with a spool none, unless its journal can't be written.
+    pub at_risk_if_killed: u64,
     /// Events given up, by reason: `overflow`, `age`.
     pub dropped: BTreeMap<String, u64>,
 }
@@ -171,6 +173,7 @@ impl From<&mqtt::Spool> for SpoolStats {
             bytes: spool.bytes,
             oldest_s: spool.oldest.map(|age| age.as_secs()),
             at_risk: spool.at_risk,
+            at_risk_if_killed: spool.at_risk_if_killed,
             dropped: [("overflow", spool.overflow), ("age", spool.aged)]
                 .map(|(reason, n)| (reason.to_owned(), n))
                 .into(),

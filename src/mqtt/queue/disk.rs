@@ -183,6 +183,7 @@ impl Events {
         let mut job = Job { trim, refill, ..Job::default() };
         if is_due {
             (job.remove, job.append) = (self.take_unwanted(now_us), self.take_unwritten());
+            job.stamp = self.stamp();
         }
         if let Some(disk) = self.disk.as_mut().filter(|_| !job.append.is_empty()) {
             disk.written_at_us = now_us;
@@ -252,6 +253,7 @@ impl Events {
         Job {
             remove: if same { remove } else { Vec::new() },
             append: self.take_unwritten(),
+            stamp: self.stamp(),
             ..Job::default()
         }
     }
@@ -270,9 +272,10 @@ impl Events {
     pub fn done(&mut self, mut done: Done) {
         for entry in &mut self.entries {
             if let Some(key) = done.keys.remove(&entry.id) {
-                (entry.key, entry.place) = (Some(key), None);
+                (entry.key, entry.place, entry.number) = (Some(key), None, None);
             }
         }
+        self.note_stored(done.stamp);
         let Given { overflow, age } = &mut self.given_up;
         *overflow += done.trimmed.overflow;
         *age += done.trimmed.age;
@@ -293,8 +296,7 @@ impl Events {
         let read = done.refill.len() as u64;
         for record in done.refill {
             let Some(Hole { at, .. }) = self.disk.as_ref().and_then(|disk| disk.hole) else { break };
-            let joined =
-                matches!(&record.body, Body::Missing(missing) if self.join(at, missing, Some(record.key)));
+            let joined = matches!(&record.body, Body::Missing(missing) if self.join(at, missing, Some(record.key), None));
             if !joined {
                 let id = self.new_id();
                 self.insert(at, record.body, id, record.born, Some(record.key));
@@ -350,11 +352,18 @@ impl Events {
         let Some(disk) = &mut self.disk else { return 0 };
         disk.mode = Mode::Failed;
         disk.unwanted.extend(unwanted);
+        let before = disk.unwanted.len();
         for entry in &mut self.entries {
             disk.unwanted.extend(entry.key.take());
             disk.unwanted.extend(entry.place.take());
         }
-        disk.hole.take().map_or(0, |hole| hole.count)
+        let (out_of_reach, taken) =
+            (disk.hole.take().map_or(0, |hole| hole.count), disk.unwanted.len() > before);
+        if taken {
+            // Who knows whether it can ever be read again: all of it is in memory alone.
+            self.renumber();
+        }
+        out_of_reach
     }
 
     /// Opening takes too long: what is new goes out, and what is old comes when it comes.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::disk::Disk;
 use super::markers::{self, Markers};
+use super::notes::Notes;
 use crate::clock::Moment;
 use crate::mqtt::Message;
 use crate::mqtt::spool::{Body, Born, Missing, Reason, microseconds};
@@ -31,6 +32,8 @@ pub(super) struct Entry {
     pub acked: bool,
     /// It was handed out: a marker that may have arrived takes nothing more in.
     pub handed: bool,
+    /// Its number in the journal, as long as the spool does not have it ([`super::notes`]).
+    pub number: Option<u64>,
 }
 
 impl Entry {
@@ -66,6 +69,7 @@ pub(in crate::mqtt) struct Events {
     /// The spool on disk, if there is one.
     pub(super) disk: Option<Disk>,
     pub(super) given_up: Given,
+    pub(super) notes: Notes,
     closed: bool,
 }
 
@@ -78,8 +82,10 @@ impl Events {
     /// Takes an event in.
     pub fn push(&mut self, message: Message, now: Moment) {
         let (id, born) = (self.new_id(), Born::at(now));
-        self.insert(self.entries.len(), Body::Event(Arc::new(message)), id, born, None);
-        self.written_later(self.entries.len() - 1);
+        let at = self.entries.len();
+        self.insert(at, Body::Event(Arc::new(message)), id, born, None);
+        self.written_later(at);
+        self.number(at);
     }
 
     pub(super) fn new_id(&mut self) -> u64 {
@@ -92,7 +98,8 @@ impl Events {
             self.events += 1;
             self.bytes += message.len();
         }
-        self.entries.insert(at, Entry { id, body, born, key, place: None, acked: false, handed: false });
+        let entry = Entry { id, body, born, key, place: None, acked: false, handed: false, number: None };
+        self.entries.insert(at, entry);
     }
 
     /// Takes an entry out; whoever stands behind it moves up.
@@ -148,11 +155,17 @@ impl Events {
     /// Gives the oldest up without a word; returns its topic.
     pub fn drop_front(&mut self) -> Option<String> {
         let entry = self.remove(0)?;
-        self.unwanted(entry.any_key(), &entry.body);
+        self.left(&entry);
         Some(match entry.body {
             Body::Event(message) => message.topic.clone(),
             Body::Missing(missing) => missing.topic,
         })
+    }
+
+    /// Nobody waits for it any more, in the spool or in the journal.
+    fn left(&mut self, entry: &Entry) {
+        self.unwanted(entry.any_key(), &entry.body);
+        self.note_gone(entry.number);
     }
 
     /// The connection is gone: what was in flight and is not acknowledged has to go again.
@@ -163,7 +176,7 @@ impl Events {
             if self.entries.get(at).is_some_and(|entry| entry.acked)
                 && let Some(entry) = self.remove(at)
             {
-                self.unwanted(entry.any_key(), &entry.body);
+                self.left(&entry);
             }
         }
         self.sent = 0;
@@ -195,29 +208,39 @@ impl Events {
             Reason::Overflow => self.given_up.overflow += 1,
             Reason::Age => self.given_up.age += 1,
         }
-        let Some(Entry { body: Body::Event(message), born, key, .. }) = self.entries.get(at) else { return };
-        let (message, born, key) = (Arc::clone(message), *born, *key);
+        let Some(entry) = self.entries.get(at) else { return };
+        let Entry { body: Body::Event(message), born, key, number, .. } = entry else { return };
+        let (message, born, key, number) = (Arc::clone(message), *born, *key, *number);
         let missing = Missing::of(&message.topic, reason, born.wall);
-        if self.join(at, &missing, key) {
+        if self.join(at, &missing, key, number) {
             self.remove(at);
             return;
         }
         let markers = self.entries.len() - self.events;
         if !self.markers.mark(&message.topic) || markers >= MAX_MARKERS {
             self.remove(at);
+            self.note_gone(number);
             return self.unwanted(key, &Body::Event(message));
         }
         let (id, body) = (self.new_id(), Body::Missing(missing));
         self.events -= 1;
         self.bytes -= message.len();
         // It lies where that lay for which it stands.
-        self.entries[at] = Entry { id, body, born, key: None, place: key, acked: false, handed: false };
+        self.entries[at] =
+            Entry { id, body, born, key: None, place: key, acked: false, handed: false, number };
         self.written_later(at);
+        self.note_put(at);
     }
 
     /// A gap at that place becomes one with a marker just before it, if there is one that is not on its way. It lies on
-    /// disk where the last of that lies for which it stands: at `key`, if that is known.
-    pub(super) fn join(&mut self, at: usize, missing: &Missing, key: Option<u64>) -> bool {
+    /// disk where the last of that lies for which it stands: at `key`, if that is known; and so it does in the journal.
+    pub(super) fn join(
+        &mut self,
+        at: usize,
+        missing: &Missing,
+        key: Option<u64>,
+        number: Option<u64>,
+    ) -> bool {
         let begin = if at <= self.head() { self.sent } else { self.head().max(self.sent) };
         let twin = (begin..at).rev().map_while(|i| match &self.entries.get(i)?.body {
             Body::Missing(other) => Some((i, other.joins(missing))),
@@ -232,10 +255,15 @@ impl Events {
         }
         let left = twin.any_key();
         (twin.id, twin.key, twin.place) = (id, None, key.or(left));
+        let before = if number.is_some() { std::mem::replace(&mut twin.number, number) } else { None };
         if key.is_some() {
             self.unwanted(left, &Body::Missing(missing.clone()));
         }
         self.written_later(i);
+        if number.is_some() {
+            self.note_put(i);
+            self.note_gone(before);
+        }
         true
     }
 
@@ -288,6 +316,7 @@ impl Events {
             bytes: self.disk.as_ref().filter(|disk| disk.is_open()).map_or(self.bytes as u64, Disk::bytes),
             oldest: self.entries.front().map(|entry| Duration::from_micros(age(entry).unsigned_abs())),
             at_risk: self.at_risk() as u64,
+            at_risk_if_killed: if self.notes.is_kept() { 0 } else { self.at_risk() as u64 },
             overflow: self.given_up.overflow,
             aged: self.given_up.age,
             trouble: None,

@@ -15,11 +15,12 @@ use crate::clock::{Clock as _, Moment, SystemClock};
 mod disk;
 mod events;
 mod markers;
+mod notes;
 mod pictures;
 mod states;
 
 use disk::Disk;
-use events::Events;
+pub(super) use events::Events;
 use markers::Markers;
 use pictures::Pictures;
 use states::{StateToken, States};

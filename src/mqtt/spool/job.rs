@@ -11,6 +11,8 @@ pub(in crate::mqtt) struct Job {
     pub remove: Vec<u64>,
     /// What is to be written.
     pub append: Vec<Append>,
+    /// What the spool has of the journal when that is done.
+    pub stamp: Option<Stamp>,
     /// What may have to give way.
     pub trim: Option<Trim>,
     /// What is to be read.
@@ -22,6 +24,14 @@ impl Job {
     pub fn writes(&self) -> bool {
         !self.remove.is_empty() || !self.append.is_empty() || self.trim.is_some()
     }
+}
+
+/// The spool has all of that journal up to that number; what it has not is not wanted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::mqtt) struct Stamp {
+    /// Which journal.
+    pub journal: u128,
+    pub number: u64,
 }
 
 /// Something to write.
@@ -60,6 +70,8 @@ pub(in crate::mqtt) struct Refill {
 pub(in crate::mqtt) struct Done {
     /// The number of each thing that was written, by the queue's name.
     pub keys: HashMap<u64, u64>,
+    /// What the spool now has of the journal, if something was written.
+    pub stamp: Option<Stamp>,
     pub trimmed: Trimmed,
     /// What was read, in order.
     pub refill: Vec<Record>,

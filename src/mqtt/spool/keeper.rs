@@ -1,6 +1,7 @@
 //! The thread that alone touches the disk: does the queue's jobs, and goes on in memory while the disk can't be used.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,8 +39,17 @@ impl Drop for Keeper {
     }
 }
 
-/// Starts the thread. Nothing is waited for: what can't be used is said, and tried again.
-pub(in crate::mqtt) fn start(options: Options, pace: Pace, outbox: Arc<Outbox>) -> Keeper {
+/// Starts the thread. Nothing is waited for: what can't be used is said, and tried again. The `journal` is begun before this
+/// returns, so that nothing is handed over that it does not get.
+pub(in crate::mqtt) fn start(
+    options: Options,
+    pace: Pace,
+    journal: Option<PathBuf>,
+    outbox: Arc<Outbox>,
+) -> Keeper {
+    if let Some(path) = journal {
+        outbox.begin_journal(path, options.path.clone(), pace.retry);
+    }
     let (end, ended) = oneshot::channel();
     let theirs = Arc::clone(&outbox);
     let spawned = thread::Builder::new().name("spool".to_owned()).spawn(move || {
@@ -109,7 +119,7 @@ impl Disk {
         let mut store = self.open()?;
         let path = self.options.path.display();
         let (end, before) = (store.last(), store.records);
-        let job = self.outbox.spool_opened(self.file == Some(store.id));
+        let job = self.outbox.spool_opened(self.file == Some(store.id), store.stamp);
         self.file = Some(store.id);
         let attached = guarded(|| {
             let done = store.work(&job, |topic| self.outbox.marks(topic))?;
@@ -166,6 +176,7 @@ impl Disk {
                     if !last {
                         continue;
                     }
+                    self.outbox.end_journal();
                     if let Err(error) = guarded(|| store.close()) {
                         log::warn!("spool {}: can't be closed: {error}", self.options.path.display());
                     }

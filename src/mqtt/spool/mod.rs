@@ -1,19 +1,23 @@
 //! The spool: events that the broker has not acknowledged, on disk, so that they survive a restart and a power cut.
 //!
 //! A thread of its own ([`keeper`]) does all that touches the disk, in batches. The queue is a window over what lies there:
-//! it says what is to be written, removed and read ([`job`]). Only `store` names redb.
+//! it says what is to be written, removed and read ([`job`]). Only `store` names redb. What is not on disk yet lies in the
+//! [`journal`], which a process that is killed leaves behind.
 
 mod file;
 mod job;
+pub(super) mod journal;
 mod keeper;
+mod place;
 mod record;
 mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(super) use job::{Append, Done, Job, Refill, Trim};
+pub(super) use job::{Append, Done, Job, Refill, Stamp, Trim};
 pub(super) use keeper::{Keeper, start};
+pub(super) use place::place;
 pub(super) use record::{Body, Born, Missing, Reason, microseconds};
 #[cfg(test)]
 pub(super) use store::Store;

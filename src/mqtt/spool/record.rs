@@ -118,6 +118,12 @@ impl Boot {
 /// The bytes of a record.
 pub(super) fn encode(born: Born, body: &Body, boot: Boot) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(body.record_len());
+    encode_into(&mut bytes, born, body, boot);
+    bytes
+}
+
+/// The same behind other bytes.
+pub(super) fn encode_into(bytes: &mut Vec<u8>, born: Born, body: &Body, boot: Boot) {
     let (kind, topic) = match body {
         Body::Event(message) => (0, &message.topic),
         Body::Missing(missing) => (if missing.reason == Reason::Age { 2 } else { 1 }, &missing.topic),
@@ -138,7 +144,6 @@ pub(super) fn encode(born: Born, body: &Body, boot: Boot) -> Vec<u8> {
             bytes.extend(since_epoch_us(*to).to_le_bytes());
         }
     }
-    bytes
 }
 
 /// A record of these bytes, read `now`; `None`: another version wrote them.
@@ -168,7 +173,7 @@ pub(super) fn decode(key: u64, bytes: &[u8], boot: Boot, now: Moment) -> Option<
     Some(Record { key, born: Born { wall: from_epoch_us(wall_us), monotonic_us }, body })
 }
 
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (first, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(*first)

@@ -12,17 +12,19 @@ use redb::{
 };
 
 use super::file::{self, Failure};
-use super::job::{Append, Done, Job, Refill, Trim, Trimmed};
+use super::job::{Append, Done, Job, Refill, Stamp, Trim, Trimmed};
 use super::record::{Body, Boot, Missing, Reason, Record, decode, encode};
 use crate::clock::{Clock as _, SystemClock};
 use crate::mqtt::spool::Born;
 
 const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 const ABOUT: TableDefinition<'_, &str, u128> = TableDefinition::new("about");
-// What `ABOUT` says: the version of all this, which file this is, and the next number.
+// What `ABOUT` says: the version of all this, which file this is, the next number, and what it has of which journal.
 const VERSION: &str = "version";
 const FILE: &str = "file";
 const NEXT: &str = "next";
+const JOURNAL: &str = "journal";
+const JOURNALED: &str = "journaled";
 const THIS_VERSION: u128 = 1;
 /// Pages that redb keeps in memory; its own default is a gigabyte.
 const CACHE: usize = 1 << 20;
@@ -37,6 +39,8 @@ pub(in crate::mqtt) struct Store {
     boot: Boot,
     /// Which file this is: another one has another number.
     pub id: u128,
+    /// What it had of which journal when it was opened.
+    pub stamp: Option<Stamp>,
     next: u64,
     /// How many records there are.
     pub records: u64,
@@ -91,8 +95,8 @@ impl Store {
             db.compact().map_err(failed)?;
             store = Store::read(&db)?;
         }
-        let Found { id, next, records, bytes } = store;
-        Ok(Store { db, boot: Boot::this(), id, next, records, bytes })
+        let Found { id, stamp, next, records, bytes } = store;
+        Ok(Store { db, boot: Boot::this(), id, stamp, next, records, bytes })
     }
 
     fn read(db: &Database) -> Result<Found, Failure> {
@@ -109,12 +113,16 @@ impl Store {
             }
             let id = value(&about, FILE)?.unwrap_or_else(|| fastrand::u128(..));
             let next = u64::try_from(value(&about, NEXT)?.unwrap_or(1)).unwrap_or(1);
+            let journaled = value(&about, JOURNALED)?.and_then(|number| u64::try_from(number).ok());
+            let stamp = value(&about, JOURNAL)?.zip(journaled);
+            let stamp = stamp.map(|(journal, number)| Stamp { journal, number });
             let mut bytes = 0;
             for record in events.iter().map_err(failed)? {
                 bytes += record.map_err(failed)?.1.value().len() as u64;
             }
             let last = events.last().map_err(failed)?.map_or(0, |(key, _)| key.value());
-            let found = Found { id, next: next.max(last + 1), records: events.len().map_err(failed)?, bytes };
+            let records = events.len().map_err(failed)?;
+            let found = Found { id, stamp, next: next.max(last + 1), records, bytes };
             about.insert(VERSION, THIS_VERSION).map_err(failed)?;
             about.insert(FILE, id).map_err(failed)?;
             found
@@ -161,11 +169,15 @@ impl Store {
         if job.remove.is_empty() && job.append.is_empty() && done.trimmed == Trimmed::default() {
             return txn.abort().map_err(failed);
         }
-        txn.open_table(ABOUT)
-            .map_err(failed)?
-            .insert(NEXT, u128::from(sum.next))
-            .map(drop)
-            .map_err(failed)?;
+        done.stamp = job.stamp;
+        {
+            let mut about = txn.open_table(ABOUT).map_err(failed)?;
+            about.insert(NEXT, u128::from(sum.next)).map_err(failed)?;
+            if let Some(Stamp { journal, number }) = job.stamp {
+                about.insert(JOURNAL, journal).map_err(failed)?;
+                about.insert(JOURNALED, u128::from(number)).map_err(failed)?;
+            }
+        }
         txn.commit().map_err(failed)?;
         (self.next, self.records, self.bytes) = (sum.next, sum.records, sum.bytes);
         Ok(())
@@ -262,6 +274,7 @@ impl Store {
 /// What lies in a file.
 struct Found {
     id: u128,
+    stamp: Option<Stamp>,
     next: u64,
     records: u64,
     bytes: u64,

@@ -130,14 +130,21 @@ check "systemctl stop" systemctl stop vigie
 check "stopped: $T/status offline" message 10 "$T/status" offline
 check "offline is retained" retained "$T/status" offline
 check "it ended well" is_state Result success
+# the spool's journal: in memory, in the service's own folder, which outlives the daemon; a clean stop leaves none
+journals() { find /run/vigie/ -name 'vigie-*.journal' | wc -l; }
+check "a clean stop leaves no journal of the spool" test "$(journals)" = 0
 systemctl start vigie
 check "started again" message 120 "$T/status" online
+check "the spool has a journal in /run/vigie" test "$(journals)" = 1
+touch /run/vigie/mark
 note "kill -9"
 mark
 systemctl kill -s KILL vigie
 check "killed: the last will says offline" message 30 "$T/status" offline
 check "systemd starts it again" message 600 "$T/status" online
 check "as often as it died" is_state NRestarts 1
+check "/run/vigie was kept" test -e /run/vigie/mark
+check "and has one journal" test "$(journals)" = 1
 
 # --- a wrong configuration is said, and not tried again and again
 systemctl stop vigie

@@ -1,6 +1,7 @@
 //! Queue and spool together, the file a real one, without a thread: what waits survives whatever happens.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -10,7 +11,13 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::mqtt::Message;
 use crate::mqtt::payload::Gap;
 use crate::mqtt::queue::{Bounds, Queue, Token};
+use crate::mqtt::scribe::Scribe;
 use crate::mqtt::spool::Store;
+
+mod course;
+mod journal;
+
+use course::Course;
 
 const TOPIC: &str = "vigie/porch/front/events";
 
@@ -26,6 +33,9 @@ struct World {
     options: Options,
     queue: Queue,
     store: Option<Store>,
+    /// Has nothing to do unless [`World::with_journal`] was called.
+    scribe: Scribe,
+    journal: Option<PathBuf>,
     now: Moment,
     _folder: Option<tempfile::TempDir>,
 }
@@ -45,7 +55,8 @@ impl World {
         let bounds = Bounds { messages: 8000, bytes: 8 << 20, picture_bytes: 0, payload: 1 << 20 };
         let queue = Queue::new(bounds, Message::state("vigie/porch/status", "online"));
         let queue = queue.with_spool("vigie/porch/status", Some(&options), Pace::default());
-        World { options, queue, store: None, now: SystemClock.now(), _folder: None }
+        let (scribe, now) = (Scribe::default(), SystemClock.now());
+        World { options, queue, store: None, scribe, journal: None, now, _folder: None }
     }
 
     /// Opens the file.
@@ -57,10 +68,12 @@ impl World {
     fn attach_to(&mut self, same: bool) -> &mut World {
         let mut store = Store::open(&self.options.path).unwrap();
         let end = store.last();
+        self.scribe.spool_opened(store.stamp, self.queue.events());
         let job = self.queue.events().opened(same, self.now);
         let done = store.work(&job, |_| true).unwrap();
         let count = store.count(end).unwrap();
         self.queue.events().attached(done, end, count);
+        self.scribe.keep_up(self.queue.events());
         self.store = Some(store);
         self
     }
@@ -85,20 +98,33 @@ impl World {
     fn work(&mut self, all: bool) {
         let Some(store) = &mut self.store else { return };
         let job = self.queue.events().job(self.now, all);
+        self.scribe.keep_up(self.queue.events());
         let done = store.work(&job, |_| true).unwrap();
         self.queue.events().done(done);
+        self.scribe.keep_up(self.queue.events());
     }
 
     fn connect(&mut self) {
         self.queue.connected();
         let birth = self.queue.next().unwrap();
         assert_eq!(birth.token, Token::Status);
-        self.queue.acked(birth.token);
+        self.acked(birth.token);
+    }
+
+    fn disconnected(&mut self) {
+        self.queue.disconnected(0);
+        self.scribe.keep_up(self.queue.events());
+    }
+
+    fn acked(&mut self, token: Token) {
+        self.queue.acked(token);
+        self.scribe.keep_up(self.queue.events());
     }
 
     fn push(&mut self, n: usize) {
         let message = Message::event(TOPIC, format!("{n} {}", "x".repeat(200)));
         self.queue.push_at(message, self.now);
+        self.scribe.keep_up(self.queue.events());
     }
 
     /// All that comes out, to the end, from a broker that answers.
@@ -112,7 +138,7 @@ impl World {
             }
             for handout in &batch {
                 out.push(text(&handout.message));
-                self.queue.acked(handout.token);
+                self.acked(handout.token);
             }
         }
     }
@@ -127,12 +153,21 @@ impl World {
         events.collect()
     }
 
-    /// `kill -9`: what is on disk is all there is.
+    /// `kill -9`: what is on disk, and in the journal, is all there is.
     fn crash(&mut self) {
         self.store = None;
-        let now = self.now;
         let World { queue, .. } = World::of(self.options.clone());
-        (self.queue, self.now) = (queue, now);
+        (self.queue, self.scribe) = (queue, Scribe::default());
+        if let Some(path) = self.journal.clone() {
+            self.with_journal(path);
+        }
+    }
+
+    /// Begins a journal, with what it has from before.
+    fn with_journal(&mut self, path: PathBuf) {
+        let (spool, events) = (self.options.path.clone(), self.queue.events());
+        self.scribe.begin(path.clone(), spool, Duration::from_secs(60), events);
+        self.journal = Some(path);
     }
 }
 
@@ -393,43 +428,20 @@ proptest::proptest! {
 fn live(steps: &[(u8, usize)], in_order: bool) -> Result<(), TestCaseError> {
     let mut world = World::sized(64 << 20);
     world.attach().connect();
-    let (mut pushed, mut flying) = (0, Vec::new());
-    let (mut arrived, mut lost) = (Vec::<usize>::new(), BTreeSet::new());
+    let (mut course, mut lost) = (Course::default(), BTreeSet::new());
     for &(step, size) in steps {
         match step {
-            0..=2 => {
-                (0..size).for_each(|n| world.push(pushed + n));
-                pushed += size;
-            }
-            3 => world.commit(),
-            4 => world.read(),
-            5 => {
-                world.queue.disconnected(0);
-                flying.clear();
-                world.connect();
-            }
-            6 => {
-                let out: Vec<_> = std::iter::from_fn(|| world.queue.next()).take(size).collect();
-                arrived.extend(out.iter().map(|out| text(&out.message).parse::<usize>().unwrap()));
-                flying.extend(out.iter().map(|out| out.token));
-            }
-            7 => {
-                // The broker answers some, in another order.
-                let rest = flying.split_off(flying.len().min(size));
-                flying.drain(..).rev().for_each(|token| world.queue.acked(token));
-                flying = rest;
-            }
+            0..=7 => course.step(&mut world, step, size),
             8 => {
                 if in_order {
                     let at_risk = usize::try_from(world.queue.spool().at_risk).unwrap();
-                    lost.extend(pushed - at_risk..pushed);
+                    lost.extend(course.pushed - at_risk..course.pushed);
                 } else {
                     lost.extend(world.unwritten());
                 }
                 world.crash();
                 world.attach();
-                flying.clear();
-                world.connect();
+                course.connect(&mut world);
             }
             9 => {
                 world.store = None;
@@ -438,18 +450,17 @@ fn live(steps: &[(u8, usize)], in_order: bool) -> Result<(), TestCaseError> {
             _ if world.store.is_none() => drop(world.attach_to(true)),
             _ => {}
         }
-        prop_assert!(world.queue.len() <= pushed + 1);
+        prop_assert!(world.queue.len() <= course.pushed + 1);
     }
     if world.store.is_none() {
         world.attach_to(true);
     }
-    world.queue.disconnected(0);
+    world.disconnected();
     world.connect();
-    arrived.extend(world.drain().iter().map(|text| text.parse::<usize>().unwrap()));
-    let mut seen = BTreeSet::new();
-    let first: Vec<usize> = arrived.iter().copied().filter(|n| seen.insert(*n)).collect();
+    let first = course.first_arrivals(&mut world);
     prop_assert!(!in_order || first.is_sorted(), "{:?}", first);
-    let missing: Vec<usize> = (0..pushed).filter(|n| !seen.contains(n) && !lost.contains(n)).collect();
+    let seen: BTreeSet<usize> = first.into_iter().collect();
+    let missing: Vec<usize> = (0..course.pushed).filter(|n| !seen.contains(n) && !lost.contains(n)).collect();
     prop_assert_eq!(missing, Vec::<usize>::new());
     world.commit();
     prop_assert_eq!((world.queue.spool().waiting, world.queue.spool().bytes), (0, 0));

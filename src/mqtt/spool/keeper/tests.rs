@@ -10,6 +10,8 @@ use crate::mqtt::publisher::Sink as _;
 use crate::mqtt::queue::{Bounds, Queue};
 use crate::mqtt::stats::{Spool, SpoolKind};
 
+mod journal;
+
 const TOPIC: &str = "vigie/porch/front/events";
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -27,13 +29,17 @@ struct House {
 
 impl House {
     fn new(path: &Path) -> House {
+        House::with(path, None)
+    }
+
+    fn with(path: &Path, journal: Option<PathBuf>) -> House {
         let options =
             Options { path: path.to_owned(), max_bytes: 64 << 20, max_age: Duration::from_secs(3600) };
         let bounds = Bounds { messages: 5000, bytes: 64 << 20, picture_bytes: 0, payload: 1 << 20 };
         let queue = Queue::new(bounds, Message::state("vigie/porch/status", "online"));
         let queue = queue.with_spool("vigie/porch/status", Some(&options), quick());
         let outbox = Arc::new(Outbox::new(queue));
-        House { keeper: start(options, quick(), Arc::clone(&outbox)), outbox }
+        House { keeper: start(options, quick(), journal, Arc::clone(&outbox)), outbox }
     }
 
     fn push(&self, range: std::ops::Range<usize>) {
