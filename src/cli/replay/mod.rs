@@ -45,13 +45,13 @@ pub struct Args {
     /// Another model than the configuration's
     #[arg(long, value_name = "ONNX")]
     model: Option<PathBuf>,
-    /// Frames a second, where the clip's own rate is not wanted; a folder's default is 5
+    /// Frames a second, where the clip's own rate, or a recording's exact times, are not wanted; a folder's default is 5
     #[arg(long, value_parser = rate)]
     fps: Option<f32>,
     /// How fast: 1 as it was, 10 ten times as fast, max as fast as the machine can; what comes out is the same
     #[arg(long, default_value = "max", value_parser = speed)]
     speed: Speed,
-    /// When the first frame was captured (RFC 3339); default: 1970-01-01T00:00:00Z
+    /// When the first frame was captured (RFC 3339); default: what a recording says, otherwise 1970-01-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     start: Option<humantime::Timestamp>,
     /// Write the events, as subscribers get them, into this file, one a line
@@ -67,6 +67,9 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// A rate that is so little above another is the same.
+const NEARLY: f32 = 1.02;
 
 /// How many times as fast as it was; `None`: as fast as it can.
 type Speed = Option<f32>;
@@ -115,12 +118,14 @@ pub fn run(args: Args) -> Outcome {
     }
     let mut telling = Telling::new(&args, &config, &camera, names, explaining)?;
     let mut eye = watch::Eye::new(detector);
-    let mut turn = Turn::new(camera.max_fps);
+    // What is no faster than the camera is looked at is looked at in every frame, as even or uneven as they come.
+    let is_faster = reel.fps().is_none_or(|fps| fps > NEARLY * camera.max_fps);
+    let mut turn = is_faster.then(|| Turn::new(camera.max_fps));
     let (mut looks, mut broken) = (0, 0);
     while let Some(frame) = reel.next().map_err(|error| Failure::Runtime(told(&error)))? {
         watch.tick(frame.captured.monotonic);
         telling.facts(&mut watch, frame.captured)?;
-        if !turn.take(frame.captured.monotonic) {
+        if turn.as_mut().is_some_and(|turn| !turn.take(frame.captured.monotonic)) {
             continue;
         }
         let prepared = match watch.prepare(frame, &mut eye) {
@@ -159,7 +164,11 @@ fn configuration(args: &Args) -> Result<Config, Failure> {
     config.map_err(|error| Failure::Usage(error.into()))
 }
 
-fn camera<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a config::Camera, Failure> {
+/// The camera of that name, or the only one.
+///
+/// # Errors
+/// When there is none of that name, or there are several.
+pub(super) fn camera<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a config::Camera, Failure> {
     let names = || config.cameras.iter().map(|camera| camera.name.as_str()).collect::<Vec<_>>().join(", ");
     match (name, &config.cameras[..]) {
         (None, [only]) => Ok(only),
@@ -184,7 +193,9 @@ fn open(args: &Args, camera: &config::Camera) -> Result<Reel, Failure> {
     } else {
         SourceSpec::Clip { path, fps: args.fps }
     };
-    let start = args.start.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
+    // A recording knows when it was.
+    let start = args.start.map(SystemTime::from).or_else(|| capture::recorded(&args.input));
+    let start = start.unwrap_or(SystemTime::UNIX_EPOCH);
     let clock = Arc::new(reel::FileClock::new(start, args.speed));
     let open = capture::open(&spec, &camera.request, Size::new(1, 1), Arc::clone(&clock) as _);
     let source: Box<dyn Source> = open.map_err(|error| Failure::Usage(told(&error)))?;
