@@ -150,7 +150,7 @@ impl Operator {
         if !self.director.rolls(at) {
             return;
         }
-        while let Some(still) = self.ring.pop() {
+        while let Some(still) = self.ring.take() {
             if let Err(error) = self.write(&still) {
                 self.parts.figures.dropped();
                 self.failed(&error);
@@ -212,6 +212,10 @@ impl Operator {
                 Ok(clip) => self.kept(&clip),
                 Err(error) => self.failed(&error),
             }
+        }
+        // Each clip shows what was before, though another clip may show it too; one that goes on where another ends does not.
+        if why == Cut::Over {
+            self.ring.rewind();
         }
         self.director.ended(why);
     }

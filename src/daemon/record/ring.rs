@@ -1,6 +1,7 @@
 //! The latest frames, in case something happens: bounded in time, number and bytes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
@@ -26,36 +27,45 @@ pub struct Still {
 pub struct Ring {
     before: Duration,
     bytes: usize,
-    stills: VecDeque<Still>,
+    stills: VecDeque<Arc<Still>>,
     held: usize,
+    /// How many of the latest were not taken.
+    fresh: usize,
 }
 
 impl Ring {
     /// Holds what is no older than this, seen from the latest frame, which is always there.
     pub fn new(before: Duration) -> Ring {
-        Ring { before, bytes: MOST_BYTES, stills: VecDeque::new(), held: 0 }
+        Ring { before, bytes: MOST_BYTES, stills: VecDeque::new(), held: 0, fresh: 0 }
     }
 
     /// Adds the latest frame; the oldest go.
     pub fn push(&mut self, still: Still) {
         let oldest = still.captured.monotonic.saturating_sub(self.before);
         self.held += still.jpeg.len();
-        self.stills.push_back(still);
+        self.stills.push_back(Arc::new(still));
+        self.fresh += 1;
         let is_too_much = |ring: &Ring| {
             ring.held > ring.bytes
                 || ring.stills.len() > MOST
                 || ring.stills.front().is_some_and(|first| first.captured.monotonic < oldest)
         };
         while self.stills.len() > 1 && is_too_much(self) {
-            self.pop();
+            self.held -= self.stills.pop_front().map_or(0, |oldest| oldest.jpeg.len());
         }
+        self.fresh = self.fresh.min(self.stills.len());
     }
 
-    /// Takes the oldest.
-    pub fn pop(&mut self) -> Option<Still> {
-        let still = self.stills.pop_front()?;
-        self.held -= still.jpeg.len();
-        Some(still)
+    /// The oldest that was not taken yet. It stays until it is too old.
+    pub fn take(&mut self) -> Option<Arc<Still>> {
+        let next = self.stills.len() - self.fresh;
+        self.fresh = self.fresh.saturating_sub(1);
+        self.stills.get(next).map(Arc::clone)
+    }
+
+    /// What is still there can be taken again.
+    pub fn rewind(&mut self) {
+        self.fresh = self.stills.len();
     }
 }
 
@@ -70,7 +80,7 @@ mod tests {
     }
 
     fn times(ring: &mut Ring) -> Vec<u128> {
-        std::iter::from_fn(|| ring.pop()).map(|still| still.captured.monotonic.as_millis()).collect()
+        std::iter::from_fn(|| ring.take()).map(|still| still.captured.monotonic.as_millis()).collect()
     }
 
     #[test]
@@ -78,8 +88,13 @@ mod tests {
         let mut ring = Ring::new(Duration::from_secs(1));
         (0..10).for_each(|n| ring.push(still(n * 300, 10)));
         assert_eq!(times(&mut ring), [1800, 2100, 2400, 2700]);
-        assert_eq!((ring.held, ring.pop()), (0, None));
+        assert_eq!((ring.held, ring.take()), (40, None));
+        ring.push(still(3000, 10));
+        assert_eq!(times(&mut ring), [3000], "what was taken is there, and not taken twice");
+        ring.rewind();
+        assert_eq!(times(&mut ring), [2100, 2400, 2700, 3000], "unless somebody wants it");
 
+        let mut ring = Ring::new(Duration::from_secs(1));
         ring.bytes = 100;
         (0..10).for_each(|n| ring.push(still(n, 30)));
         assert_eq!(times(&mut ring), [7, 8, 9]);

@@ -176,6 +176,22 @@ fn a_clip_ends_without_frames_too_and_when_the_program_does() {
 }
 
 #[test]
+fn a_clip_that_follows_soon_shows_what_was_before_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut operator = Operator::new(parts(folder.path()));
+    film(&mut operator, 0..1000);
+    operator.told(told(1000, Happened::New, 2));
+    operator.told(told(1000, END, 2));
+    film(&mut operator, 1000..2600);
+    operator.told(told(2600, Happened::New, 4));
+    film(&mut operator, 2600..3000);
+    operator.end();
+    let both: Vec<Vec<u64>> = clips(folder.path()).iter().map(|clip| times(clip)).collect();
+    assert_eq!(both[0], (0..=2000).step_by(200).collect::<Vec<u64>>());
+    assert_eq!(both[1], (1400..=2800).step_by(200).collect::<Vec<u64>>(), "a second before");
+}
+
+#[test]
 fn nothing_is_longer_than_it_may_be_and_what_moves_goes_on_in_another_clip() {
     let folder = tempfile::tempdir().unwrap();
     let mut parts = parts(folder.path());
