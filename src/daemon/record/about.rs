@@ -38,7 +38,7 @@ pub struct About {
     pub height: u32,
     /// The most frames a second.
     pub fps: f32,
-    /// Name of the model that looked.
+    /// Name of the model that looked; empty where that is not known any more.
     pub model: String,
     /// Whether it was ended as it should be; what a power cut left is whole up to there, but who is in it is not known.
     pub complete: bool,

@@ -64,8 +64,7 @@ impl Operator {
     /// Makes clips of what an earlier run did not finish.
     pub fn take_up(&mut self) {
         for part in self.files.ending(PART) {
-            let name = part.display().to_string();
-            let finished = Tape::resume(part).and_then(|tape| {
+            let finished = Tape::resume(part.clone()).and_then(|tape| {
                 let Some(tape) = tape else { return Ok(None) };
                 let about = self.about(&tape).left_over();
                 tape.finish(about).map(Some)
@@ -80,7 +79,11 @@ impl Operator {
                     self.files.put(self.parts.clock.now().wall, clip.path, clip.bytes);
                 }
                 Ok(None) => {}
-                Err(error) => warn!("cannot finish the clip {name}: {error}"),
+                Err(error) => {
+                    warn!("cannot finish the clip {}: {error}", part.display());
+                    let bytes = part.metadata().map_or(0, |about| about.len());
+                    self.files.put(self.parts.clock.now().wall, part, bytes);
+                }
             }
         }
     }
@@ -207,10 +210,15 @@ impl Operator {
     fn close(&mut self, why: Cut) {
         if let Some(tape) = self.tape.take() {
             let about = self.about(&tape).with(&self.parts.site, self.director.cast().iter());
+            let (part, bytes) = (tape.part().to_owned(), tape.bytes());
             match tape.finish(about) {
                 Ok(clip) if clip.about.frames == 0 => {}
                 Ok(clip) => self.kept(&clip),
-                Err(error) => self.failed(&error),
+                Err(error) => {
+                    self.failed(&error);
+                    // It counts and gives way like any other, until the next start tries again.
+                    self.files.put(self.parts.clock.now().wall, part, bytes);
+                }
             }
         }
         // Each clip shows what was before, though another clip may show it too; one that goes on where another ends does not.

@@ -95,6 +95,11 @@ impl Tape {
         Ok(())
     }
 
+    /// The file, under the name that it has until it is whole.
+    pub fn part(&self) -> &Path {
+        &self.part
+    }
+
     /// The size of its frames.
     pub fn size(&self) -> Size {
         self.writer.size()

@@ -5,7 +5,7 @@
 //! nearest to its time, and chunks without a body, which repeat the frame before them, stand where nothing came. The exact
 //! time stands before each frame in a [`stamp`] that players pass over.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
@@ -78,7 +78,7 @@ impl Writer {
     /// When it can't be read and written, or is none that a [`Writer`] began.
     pub fn resume(path: &Path) -> io::Result<Option<(Writer, Vec<Moment>)>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        if file.try_lock().is_err() {
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Ok(None);
         }
         let mut input = Input::new(file.try_clone()?);
