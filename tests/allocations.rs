@@ -298,5 +298,5 @@ fn handing_frames_to_a_recorder() {
     assert_eq!(counted, 0, "handing over");
     drop(recorder);
     let written = figures.read();
-    assert!(written.frames >= 20 && written.clips == 1, "{written:?}");
+    assert!(written.frames >= 8 && written.clips == 1, "{written:?}");
 }

@@ -108,8 +108,10 @@ fn record(config: Config, args: &Args, tell: Sender<News>) -> Result<(), daemon:
     let instead = Instead {
         publisher: Arc::new(Ears(tell)),
         on_clip: Arc::new(move |clip| {
-            let news =
-                clip.map_or_else(|error| News::Failed(error.to_string()), |clip| News::Clip(clip.clone()));
+            let news = clip.map_or_else(
+                |error| News::Failed(error.to_string()),
+                |clip| News::Clip(Box::new(clip.clone())),
+            );
             let _ = of_clips.send(news);
         }),
         everything,
@@ -137,7 +139,7 @@ enum News {
     /// An event, as subscribers get it.
     Event(Vec<u8>),
     /// A clip is whole.
-    Clip(Clip),
+    Clip(Box<Clip>),
     /// One could not be written.
     Failed(String),
 }
@@ -201,7 +203,7 @@ impl Telling {
             match news {
                 News::Online => self.told.online = true,
                 News::Event(payload) => self.event(&payload),
-                News::Clip(clip) => self.clip(clip),
+                News::Clip(clip) => self.clip(*clip),
                 News::Failed(why) => drop(self.told.failed.get_or_insert(why)),
             }
         }

@@ -3,7 +3,7 @@
 //! `RIFF 'AVI '` holds `LIST 'hdrl'` (streams) and `LIST 'movi'` (chunks `NNdc` or `NNdb`, perhaps in `LIST 'rec '`);
 //! files over 1 GiB go on in `RIFF 'AVIX'`. The lists that hold frames are entered whatever length they claim, so that
 //! it doesn't matter if a recorder never filled it in; other lists and chunks are passed over by their length.
-//! What [`write`] wrote has the exact time of each frame besides.
+//! What `write` wrote has the exact time of each frame besides.
 
 use std::io::{self, Read, Seek, SeekFrom};
 

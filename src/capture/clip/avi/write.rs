@@ -3,7 +3,7 @@
 //! The lengths in the headers are zero until the end, which players take for "up to the end of the file", so what a power
 //! cut leaves plays too; [`Writer::resume`] takes it up again. AVI knows nothing but ticks: a frame has the tick that is
 //! nearest to its time, and chunks without a body, which repeat the frame before them, stand where nothing came. The exact
-//! time stands before each frame in a [`stamp`] that players pass over.
+//! time stands before each frame in a stamp that players pass over.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
