@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -14,12 +15,15 @@ use std::time::{Duration, SystemTime};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tract_onnx::prelude::{Framework, InferenceModelExt, IntoTValue, Tensor as Array};
 use vigie::capture::{Camera, Request, SourceSpec, Take};
-use vigie::clock::{Clock, Moment, SystemClock};
+use vigie::clock::{Clock, Moment, SystemClock, Trust};
+use vigie::config::{Record, Store};
+use vigie::daemon::record::{self, Recorder};
 use vigie::detector::int8::exec::{Input, Output};
 use vigie::detector::int8::{self, Region};
 use vigie::detector::{Detection, Detector, Options, Thresholds};
 use vigie::frame::{Frame, PixelFormat};
 use vigie::geometry::{BBox, Size};
+use vigie::mqtt::Site;
 use vigie::scene::{Scene, objects};
 use vigie::tracker::{self, Tracker};
 use vigie::vision::{Mask, Preprocessor, Tensor, picture};
@@ -29,7 +33,13 @@ struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
+thread_local! {
+    static OF_THIS_THREAD: Cell<u64> = const { Cell::new(0) };
+}
+
 fn count() {
+    // A thread that is ending counts no more.
+    let _ = OF_THIS_THREAD.try_with(|count| count.set(count.get() + 1));
     ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -59,6 +69,13 @@ fn allocations(work: impl FnOnce()) -> u64 {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     work();
     ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+/// How often this thread allocated while this was done.
+fn allocations_here(work: impl FnOnce()) -> u64 {
+    let before = OF_THIS_THREAD.get();
+    work();
+    OF_THIS_THREAD.get() - before
 }
 
 /// The suite for this architecture runs under an emulator, where a frame takes seconds: fewer of them have to do.
@@ -115,6 +132,7 @@ fn frames() -> Vec<Frame> {
 fn main() {
     taking_a_frame_from_a_camera();
     following_a_crowd();
+    handing_frames_to_a_recorder();
     for threads in [1, 2] {
         the_engine(threads);
         from_frame_to_detections(threads);
@@ -242,4 +260,43 @@ fn taking_a_frame_from_a_camera() {
     };
     (0..10).for_each(|_| take());
     assert_eq!(allocations(|| (0..20).for_each(|_| take())), 0, "the camera's thread and the one that takes");
+}
+
+/// The recorder's own thread compresses and writes, and may allocate; whoever hands it a frame must not.
+fn handing_frames_to_a_recorder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store { directory: folder.path().to_owned(), bytes: 1 << 30, age: Duration::from_secs(3600) };
+    let names = ["device", "boot", "run", "model"].map(str::to_owned);
+    let [device, boot_id, run_id, model] = names;
+    let (prefix, labels, cameras) = ("vigie".to_owned(), Vec::new(), Vec::new());
+    let trust = Trust::default();
+    let site = Site { prefix, device, boot_id, run_id, model, labels, cameras, trust, commands: false };
+    let parts = record::Parts {
+        site: Arc::new(site),
+        camera: "front".to_owned(),
+        max_fps: 100.0,
+        options: Record::into(store),
+        classes: Vec::new(),
+        everything: true,
+        masks: Vec::new(),
+        figures: Arc::default(),
+        clock: Arc::new(SystemClock),
+        on_clip: None,
+    };
+    let figures = Arc::clone(&parts.figures);
+    let mut recorder = Recorder::start(parts).expect("a thread");
+    let mut frame = Frame::packed(PixelFormat::Yuyv, Size::new(320, 240), SystemClock.now());
+    let mut hand = |rest: Duration| {
+        frame.captured = SystemClock.now();
+        recorder.frame(&frame, Size::default());
+        SystemClock.sleep(rest);
+    };
+    // Every buffer of the pool has been used when more are asked for than there are.
+    (0..40).for_each(|_| hand(Duration::ZERO));
+    SystemClock.sleep(Duration::from_millis(300));
+    let counted = allocations_here(|| (0..20).for_each(|_| hand(Duration::from_millis(10))));
+    assert_eq!(counted, 0, "handing over");
+    drop(recorder);
+    let written = figures.read();
+    assert!(written.frames >= 8 && written.clips == 1, "{written:?}");
 }

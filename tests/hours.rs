@@ -76,7 +76,8 @@ async fn a_camera_and_a_zone_keep_their_hours() {
     let all = broker.subscribe(&format!("{FRONT}/#"));
     let clock = Arc::new(Hands::default());
     clock.set(10, 30);
-    let system = System::start(with_hours(&broker, pictures.path()), Arc::clone(&clock) as _).await.unwrap();
+    let system =
+        System::start(with_hours(&broker, pictures.path()), None, Arc::clone(&clock) as _).await.unwrap();
     next(&all, "zone/steps/person/occupancy", "ON");
     assert_eq!((kept(&broker, "hours"), kept(&broker, "zone/steps/hours")), ("ON".into(), "ON".into()));
 
@@ -137,7 +138,8 @@ async fn a_start_outside_of_its_hours_says_so_and_looks_at_nothing() {
     let all = broker.subscribe(&format!("{FRONT}/#"));
     let clock = Arc::new(Hands::default());
     clock.set(9, 59);
-    let system = System::start(with_hours(&broker, pictures.path()), Arc::clone(&clock) as _).await.unwrap();
+    let system =
+        System::start(with_hours(&broker, pictures.path()), None, Arc::clone(&clock) as _).await.unwrap();
     next(&all, "hours", "OFF");
     next(&all, "status", "online");
     let quiet = Instant::now();

@@ -28,7 +28,8 @@ pub mod v4l2;
 mod verdicts;
 
 pub use camera::{Camera, Vitals, Wake};
-pub use clip::Clip;
+pub use clip::avi::write as avi;
+pub use clip::{Clip, recorded};
 pub use error::{Error, ErrorKind, Retry};
 pub use health::{Counters, Health, State};
 pub use mailbox::Take;

@@ -1,4 +1,4 @@
-//! The beat of sources that have none of their own: files and the test card.
+//! The beat of sources that have none of their own: files and the test card. A recording's beat is as uneven as it was.
 
 use std::time::Duration;
 
@@ -7,7 +7,10 @@ use crate::clock::Clock;
 /// Says when the next frame is due.
 #[derive(Debug)]
 pub(super) struct Pace {
-    interval: Duration,
+    /// From each frame to the next, over and over.
+    intervals: Vec<Duration>,
+    /// The interval behind the frame that comes next.
+    next: usize,
     /// On the monotonic clock; `None` before the first frame, which is due at once.
     due: Option<Duration>,
 }
@@ -19,7 +22,17 @@ impl Pace {
     /// A beat of `fps` frames a second.
     pub(super) fn new(fps: f32) -> Pace {
         let fps = if fps.is_finite() { fps.clamp(Pace::LIMITS.0, Pace::LIMITS.1) } else { 1.0 };
-        Pace { interval: Duration::from_secs_f64(1.0 / f64::from(fps)), due: None }
+        Pace::uneven(vec![Duration::from_secs_f64(1.0 / f64::from(fps))])
+    }
+
+    /// A beat of these intervals, over and over; at least one.
+    pub(super) fn uneven(intervals: Vec<Duration>) -> Pace {
+        Pace { intervals, next: 0, due: None }
+    }
+
+    /// The longest interval.
+    pub(super) fn longest(&self) -> Duration {
+        self.intervals.iter().copied().max().unwrap_or_default()
     }
 
     /// Waits until a frame is due, at most `wait`; `false`: none is yet.
@@ -36,7 +49,9 @@ impl Pace {
             clock.sleep(due - now);
         }
         let late = now.saturating_sub(due);
-        self.due = Some(if late > self.interval { now } else { due } + self.interval);
+        let interval = self.intervals.get(self.next).copied().unwrap_or_default();
+        self.next = (self.next + 1) % self.intervals.len().max(1);
+        self.due = Some(if late > interval { now } else { due } + interval);
         true
     }
 }
@@ -57,6 +72,18 @@ mod tests {
             assert!(pace.wait(&clock, Duration::from_secs(5)));
         }
         assert_eq!(clock.elapsed(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn an_uneven_beat_begins_anew_at_its_end() {
+        let clock = FakeClock::new();
+        let mut pace = Pace::uneven([100, 700, 200].map(Duration::from_millis).to_vec());
+        let mut at = || {
+            assert!(pace.wait(&clock, Duration::from_secs(1)));
+            clock.elapsed().as_millis()
+        };
+        assert_eq!([at(), at(), at(), at(), at()], [0, 100, 800, 1000, 1100]);
+        assert_eq!(pace.longest(), Duration::from_millis(700));
     }
 
     #[test]

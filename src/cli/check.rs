@@ -99,6 +99,12 @@ fn tell(path: &Path, config: &Config, detector: &Detector) {
         let name = timezone.name().unwrap_or("the host");
         output::say(&format!("  hours are those of {name}{}", now.unwrap_or_default()));
     }
+    if let Some(record) = &config.record {
+        let recorded = config.cameras.iter().filter(|camera| camera.record);
+        let recorded: Vec<&str> = recorded.map(|camera| camera.name.as_str()).collect();
+        let folder = record.store.directory.display();
+        output::say(&format!("  clips of {} to {folder}", recorded.join(", ")));
+    }
     for doubt in doubts(config) {
         output::say(&format!("warning: {doubt}"));
     }
@@ -145,7 +151,28 @@ fn doubts(config: &Config) -> Vec<String> {
             folder.display()
         ));
     }
+    let pictures = config.snapshot.as_ref().and_then(|snapshot| snapshot.store.as_ref());
+    let clips = config.record.as_ref().map(|record| &record.store);
+    for (what, store) in [("pictures", pictures), ("clips", clips)] {
+        doubts.extend(
+            store
+                .and_then(|store| unwritable(&store.directory))
+                .map(|why| format!("no {what} would be kept: {why}")),
+        );
+    }
     doubts
+}
+
+/// Why nothing can be written into a folder that is there or will be made, as far as whoever asks can see.
+fn unwritable(folder: &Path) -> Option<String> {
+    let there = folder.ancestors().find(|part| part.exists()).unwrap_or(Path::new("."));
+    if !there.is_dir() {
+        return Some(format!("{} is no folder", there.display()));
+    }
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(there, access).err().map(|error| {
+        format!("{} cannot be written by this user ({})", there.display(), std::io::Error::from(error))
+    })
 }
 
 /// A problem for programs.

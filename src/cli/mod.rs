@@ -24,6 +24,7 @@ mod model;
 mod model_args;
 pub mod output;
 pub mod pictures;
+mod record;
 mod replay;
 pub mod run;
 mod schema;
@@ -109,6 +110,8 @@ enum Command {
     Eval(eval::Args),
     /// Look into a model file: contract, layers, and how they run on this machine
     Model(model::Args),
+    /// Record clips around what happens into a folder, without a broker, until Ctrl-C
+    Record(record::Args),
     /// Look at a clip or a folder of frames as at a camera, in its own time
     Replay(replay::Args),
     /// The same, and why something that the model saw became no object
@@ -138,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Model(args) => model::run(args),
+        Command::Record(args) => record::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Explain(args) => replay::explain(args),
         Command::Schema(args) => schema::run(args),

@@ -28,7 +28,7 @@ pub fn run(args: Args) -> Outcome {
         let stop = stop_signal().map_err(daemon::Error::Start)?;
         let configurations = reload_signal(args.config.clone()).map_err(daemon::Error::Start)?;
         info!("vigie {}, device '{}', {}", env!("CARGO_PKG_VERSION"), config.device, args.config.display());
-        daemon::run(config, configurations, stop).await
+        daemon::run(config, None, configurations, stop).await
     });
     // Whatever still waits for a name server or a disk must not hold the exit.
     runtime.shutdown_background();
@@ -65,7 +65,7 @@ fn reload_signal(path: PathBuf) -> std::io::Result<mpsc::Receiver<Config>> {
 }
 
 /// Completes at the first SIGTERM or SIGINT; after that a second one kills, as if nobody listened.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         let name = tokio::select! {
@@ -78,7 +78,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
                 _ = term.recv() => "SIGTERM",
                 _ = int.recv() => "SIGINT",
             };
-            warn!("{name} again: ending at once, without a word to the broker");
+            warn!("{name} again: ending at once");
             std::process::exit(1);
         });
     })

@@ -61,8 +61,18 @@ pub const SNAPSHOT: Shot =
     Shot { crop: true, boxes: false, longest: 800, quality: 85, bytes: 256 << 10, retain: true };
 /// `snapshot.keep_bytes`
 pub const KEEP_BYTES: u64 = 256 << 20;
-/// `snapshot.keep_age`
+/// `snapshot.keep_age`, `record.keep_age`
 pub const KEEP_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// `record.before`: how somebody came.
+pub const RECORD_BEFORE: Duration = Duration::from_secs(5);
+/// `record.after`
+pub const RECORD_AFTER: Duration = Duration::from_secs(5);
+/// `record.longest`
+pub const RECORD_LONGEST: Duration = Duration::from_secs(60);
+/// `record.quality`: what is looked at again is to look the same.
+pub const RECORD_QUALITY: u8 = 90;
+/// `record.keep_bytes`
+pub const RECORD_BYTES: u64 = 1 << 30;
 /// `camera.stall_after`; a source that is slower than that gets three of its frame periods instead.
 pub const STALL_AFTER: Duration = Duration::from_secs(5);
 /// `camera.source.fps` of pictures.

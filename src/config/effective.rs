@@ -10,7 +10,7 @@ use super::read::{
 use super::read::{DialectName, Time, TopicPart, TopicPrefix, Unit, UsbId, raw};
 use super::read::{HeightWidth, WidthHeight};
 use super::read::{OneOrMany, TimeOfDay};
-use super::{Camera, Config, Filters, Snapshot};
+use super::{Camera, Config, Filters, Record, Snapshot};
 use crate::capture::{DeviceMatcher, SourceSpec};
 use crate::detector::Thresholds;
 use crate::geometry::Polygon;
@@ -80,6 +80,7 @@ pub(super) fn file(config: &Config) -> raw::File {
             update_every: time(config.update_every),
         }),
         snapshot: config.snapshot.as_ref().and_then(|options| key(snapshot(options))),
+        record: config.record.as_ref().and_then(|options| key(record(options))),
         stats: key(raw::Stats { interval: time(config.stats_interval) }),
         log: key(raw::Log {
             level: key(OneOf(config.log.level)),
@@ -160,6 +161,20 @@ fn snapshot(options: &Snapshot) -> raw::Snapshot {
     }
 }
 
+fn record(options: &Record) -> raw::Record {
+    raw::Record {
+        directory: path(&options.store.directory),
+        before: time(options.before),
+        after: time(options.after),
+        longest: time(options.longest),
+        fps: options.fps.and_then(|fps| key(Rate(fps))),
+        labels: labels(&options.labels),
+        quality: key(Count(options.quality.into())),
+        keep_bytes: key(Bytes(options.store.bytes)),
+        keep_age: time(options.store.age),
+    }
+}
+
 fn camera(camera: &Camera) -> raw::Camera {
     let request = &camera.request;
     let zone = |zone: &super::Zone| raw::Zone {
@@ -208,6 +223,7 @@ fn camera(camera: &Camera) -> raw::Camera {
         }),
         hours: camera.hours.as_ref().and_then(hours),
         snapshots: key(camera.snapshots),
+        record: key(camera.record),
         zone: list(camera.zones.iter().map(zone)),
         ignore_zone: list(camera.ignore_zones.iter().map(ignored)),
         line: list(camera.lines.iter().map(line)),

@@ -59,6 +59,8 @@ pub struct Config {
     pub update_every: Duration,
     /// How pictures of what is seen are made; `None`: none are.
     pub snapshot: Option<Snapshot>,
+    /// How what happens is recorded; `None`: it is not.
+    pub record: Option<Record>,
     /// How often the stats message goes out.
     pub stats_interval: Duration,
     /// What is logged.
@@ -102,6 +104,8 @@ pub struct Camera {
     pub hours: Option<Hours>,
     /// Whether pictures of what is seen are made, where [`Config::snapshot`] says how.
     pub snapshots: bool,
+    /// Whether what happens is recorded, where [`Config::record`] says how.
+    pub record: bool,
     /// Parts of the picture that have a name; their names are unique.
     pub zones: Vec<Zone>,
     /// Parts of the picture where nothing begins.
@@ -149,12 +153,46 @@ pub struct Shot {
     pub retain: bool,
 }
 
-/// Files of pictures.
+/// How what happens is recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Where the clips are kept.
+    pub store: Store,
+    /// How much of what was before an object is in its clip.
+    pub before: Duration,
+    /// How long a clip goes on when the last object has gone.
+    pub after: Duration,
+    /// How long a clip is, at most.
+    pub longest: Duration,
+    /// Frames a second, at most; `None`: every frame that is looked at.
+    pub fps: Option<f32>,
+    /// The labels that begin a clip; `None`: all.
+    pub labels: Option<Vec<String>>,
+    /// JPEG quality, where frames are compressed.
+    pub quality: u8,
+}
+
+impl Record {
+    /// Into a store, and as usual otherwise.
+    pub fn into(store: Store) -> Record {
+        Record {
+            store,
+            before: defaults::RECORD_BEFORE,
+            after: defaults::RECORD_AFTER,
+            longest: defaults::RECORD_LONGEST,
+            fps: None,
+            labels: None,
+            quality: defaults::RECORD_QUALITY,
+        }
+    }
+}
+
+/// Files of pictures or clips.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
     /// The folder.
     pub directory: PathBuf,
-    /// Bytes of all of them, at most.
+    /// Bytes of those of one camera, at most.
     pub bytes: u64,
     /// How old one may be.
     pub age: Duration,
@@ -274,6 +312,7 @@ impl Config {
             ("[model]", self.model != other.model),
             ("[track]", self.tracking != other.tracking || self.update_every != other.update_every),
             ("[snapshot]", self.snapshot != other.snapshot),
+            ("[record]", self.record != other.record),
             ("[stats]", self.stats_interval != other.stats_interval),
             ("[log]", self.log != other.log),
             ("[[camera]]", self.cameras != other.cameras),

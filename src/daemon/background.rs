@@ -27,7 +27,7 @@ impl Background {
         let (done, result) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("daemon".to_owned()).spawn(move || {
             let (_unused, configurations) = channel::channel(1);
-            let outcome = runtime.block_on(run(config, configurations, async {
+            let outcome = runtime.block_on(run(config, None, configurations, async {
                 // A dropped sender stops the daemon as well.
                 let _ = stopped.await;
             }));

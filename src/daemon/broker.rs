@@ -1,8 +1,9 @@
-//! Where messages go: to the broker, or as lines to standard output.
+//! Where messages go: to the broker, as lines to standard output, or to somebody in this process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::record::OnClip;
 use crate::mqtt::client::Tuning;
 use crate::mqtt::dialect::Leftovers;
 use crate::mqtt::inbox::Inbox;
@@ -11,6 +12,16 @@ use crate::mqtt::{self, Client, Message, Options, Publisher, Sink};
 
 /// How many lines wait for a slow reader of standard output.
 const QUEUED_LINES: usize = 1024;
+
+/// Somebody in this process who hears what happens instead of a broker.
+pub struct Instead {
+    /// Takes the messages.
+    pub publisher: Publisher,
+    /// Hears of clips.
+    pub on_clip: OnClip,
+    /// Records everything, whatever happens.
+    pub everything: bool,
+}
 
 /// The way out.
 pub enum Broker {
@@ -23,6 +34,8 @@ pub enum Broker {
         /// Where the device's status stands.
         status_topic: String,
     },
+    /// Somebody in this process.
+    Instead(Publisher),
 }
 
 impl Broker {
@@ -56,6 +69,7 @@ impl Broker {
         match self {
             Broker::Client(client) => client.publisher(),
             Broker::Stdout { lines, .. } => Arc::clone(lines) as Publisher,
+            Broker::Instead(publisher) => Arc::clone(publisher),
         }
     }
 
@@ -69,6 +83,7 @@ impl Broker {
                 let closed = tokio::task::spawn_blocking(move || lines.close(within)).await;
                 closed.unwrap_or(false)
             }
+            Broker::Instead(_) => true,
         }
     }
 }

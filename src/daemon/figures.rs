@@ -10,7 +10,9 @@ use super::histogram::{Histogram, Reading};
 use super::host;
 use crate::capture::{Health, State, Vitals};
 use crate::clock::Moment;
-use crate::mqtt::payload::{CameraStats, CommandStats, DeviceStats, Origin, StageLatencies, Stages};
+use crate::mqtt::payload::{
+    CameraStats, CommandStats, DeviceStats, Origin, RecordStats, StageLatencies, Stages,
+};
 use crate::mqtt::{self, Publisher, Site};
 
 /// What one camera's lane counts.
@@ -23,6 +25,8 @@ pub struct CameraFigures {
     infer: Histogram,
     post: Histogram,
     capture_to_publish: Histogram,
+    /// Where it is recorded.
+    recording: Option<Arc<RecordFigures>>,
 }
 
 impl CameraFigures {
@@ -43,6 +47,47 @@ impl CameraFigures {
     /// A frame in which nothing moved was not looked at.
     pub fn still(&self) {
         self.still.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What a camera's recorder counts.
+#[derive(Debug, Default)]
+pub struct RecordFigures {
+    clips: AtomicU64,
+    frames: AtomicU64,
+    bytes: AtomicU64,
+    dropped: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl RecordFigures {
+    /// A clip of so many bytes is whole.
+    pub fn clip(&self, bytes: u64) {
+        self.clips.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A frame was written.
+    pub fn frame(&self) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A frame could not be kept.
+    pub fn dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A file could not be written.
+    pub fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counters.
+    pub fn read(&self) -> RecordStats {
+        let counters = [&self.clips, &self.frames, &self.bytes, &self.dropped, &self.failures];
+        let [clips, frames, bytes, dropped, failures] =
+            counters.map(|counter| counter.load(Ordering::Relaxed));
+        RecordStats { clips, frames, bytes, dropped, failures }
     }
 }
 
@@ -100,9 +145,14 @@ impl Figures {
         Figures { started, cameras: Vec::new(), commands, publisher }
     }
 
-    /// Adds a camera; returns what its lane is to fill.
-    pub fn camera(&mut self, name: &str, vitals: Vitals) -> Arc<CameraFigures> {
-        let counted = Arc::new(CameraFigures::default());
+    /// Adds a camera; returns what its lane is to fill. Where it is recorded its recorder fills the other.
+    pub fn camera(
+        &mut self,
+        name: &str,
+        vitals: Vitals,
+        recording: Option<Arc<RecordFigures>>,
+    ) -> Arc<CameraFigures> {
+        let counted = Arc::new(CameraFigures { recording, ..CameraFigures::default() });
         self.cameras.push(Source { name: name.to_owned(), vitals, counted: Arc::clone(&counted) });
         counted
     }
@@ -120,6 +170,7 @@ impl Figures {
                 infer: counted.infer.read(),
                 post: counted.post.read(),
                 capture_to_publish: counted.capture_to_publish.read(),
+                recording: counted.recording.as_ref().map(|recording| recording.read()),
             };
             (source.name.clone(), figures)
         };
@@ -173,6 +224,8 @@ pub struct CameraSnapshot {
     pub post: Reading,
     /// From a frame's capture until all that it meant was published.
     pub capture_to_publish: Reading,
+    /// What its recorder counts, if it has one.
+    pub recording: Option<RecordStats>,
 }
 
 impl CameraSnapshot {
@@ -241,6 +294,7 @@ impl CameraSnapshot {
                 ("still".into(), self.still),
             ]),
             reopened: counters.reopened,
+            recording: self.recording,
             latency_ms: StageLatencies {
                 decode: lately(|camera| &camera.decode),
                 prepare: lately(|camera| &camera.prepare),

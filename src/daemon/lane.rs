@@ -7,6 +7,7 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::figures::CameraFigures;
+use super::record::Recorder;
 use super::snapshots::Studio;
 use super::watch::{Eye, Watch};
 use crate::capture::{Camera, State, Take};
@@ -32,6 +33,8 @@ pub struct Parts {
     pub herald: Herald,
     /// Makes pictures of what is seen, where they are wanted.
     pub studio: Option<Studio>,
+    /// Records what happens, where it is to be.
+    pub recorder: Option<Recorder>,
     /// What is counted.
     pub figures: Arc<CameraFigures>,
 }
@@ -44,6 +47,7 @@ pub struct Lane {
     watch: Watch,
     herald: Herald,
     studio: Option<Studio>,
+    recorder: Option<Recorder>,
     figures: Arc<CameraFigures>,
     /// Whether a command lets frames be looked at. If that or the camera's hours do not, they are taken all the same, so that
     /// its status stays true.
@@ -59,7 +63,7 @@ pub struct Lane {
 impl Lane {
     /// A lane for a camera that was introduced as offline.
     pub fn new(parts: Parts, now: Moment) -> Lane {
-        let Parts { camera, max_fps, watch, herald, studio, figures } = parts;
+        let Parts { camera, max_fps, watch, herald, studio, recorder, figures } = parts;
         let mut lane = Lane {
             camera,
             turn: Turn::new(max_fps),
@@ -67,6 +71,7 @@ impl Lane {
             watch,
             herald,
             studio,
+            recorder,
             figures,
             detecting: true,
             picturing: true,
@@ -179,6 +184,9 @@ impl Lane {
         if !self.is_looking() {
             return Ok(true);
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.frame(&self.frame, prepared.spread);
+        }
         if !self.watch.is_worth_it(self.frame.captured.monotonic, &prepared, eye) {
             self.say_facts(clock.now());
             self.figures.still();
@@ -234,6 +242,9 @@ impl Lane {
     fn say_facts(&mut self, now: Moment) {
         for (fact, of) in self.watch.facts() {
             self.herald.fact(&fact, &of, now);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.fact(&fact, now);
+            }
         }
     }
 

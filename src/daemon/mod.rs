@@ -29,7 +29,10 @@ mod inference;
 mod lane;
 pub mod logging;
 mod notify;
+mod pool;
+pub mod record;
 mod snapshots;
+mod store;
 mod system;
 mod timesync;
 pub mod timetable;
@@ -37,6 +40,7 @@ mod wake;
 pub mod watch;
 
 pub use background::{Background, runtime};
+pub use broker::Instead;
 pub use system::{Refused, System, load_model};
 
 /// How often it is looked whether everything lives, where no service manager says how often it wants to hear of it.
@@ -56,9 +60,11 @@ pub enum Error {
         /// Which label, and what was perhaps meant.
         source: UnknownLabel,
     },
-    /// A label that shall get entities is one that the model does not have.
-    #[error("homeassistant.labels: {source}")]
-    EntityLabel {
+    /// A label that is named for all cameras is one that the model does not have.
+    #[error("{key}: {source}")]
+    TableLabel {
+        /// The key that names it.
+        key: &'static str,
         /// Which label, and what was perhaps meant.
         source: UnknownLabel,
     },
@@ -91,10 +97,9 @@ impl Error {
     pub fn is_for_the_user(&self) -> bool {
         match self {
             Error::Model(error) => !matches!(error.kind(), ErrorKind::Run | ErrorKind::Input),
-            Error::Label { .. }
-            | Error::EntityLabel { .. }
-            | Error::ReservedLabel { .. }
-            | Error::Mqtt(_) => true,
+            Error::Label { .. } | Error::TableLabel { .. } | Error::ReservedLabel { .. } | Error::Mqtt(_) => {
+                true
+            }
             Error::Start(_) | Error::Inference(_) => false,
         }
     }
@@ -102,27 +107,28 @@ impl Error {
     /// The labels that there are, where one was asked for that there isn't; otherwise none.
     pub fn known_labels(&self) -> &[String] {
         match self {
-            Error::Label { source, .. } | Error::EntityLabel { source } => &source.known,
+            Error::Label { source, .. } | Error::TableLabel { source, .. } => &source.known,
             _ => &[],
         }
     }
 }
 
 /// Runs until `shutdown` completes, then stops cleanly: no more looks, `offline` published, cameras closed. Each of the
-/// `configurations` that comes meanwhile is taken over or refused.
+/// `configurations` that comes meanwhile is taken over or refused. Somebody may listen `instead` of a broker.
 ///
 /// # Errors
 /// When the model can't be loaded or a label is unknown to it, when the client's options can't be used (a password
 /// file that can't be read, say), or when inference fails. A camera or a broker that is away is no error: it is retried.
 pub async fn run(
     config: Config,
+    instead: Option<Instead>,
     mut configurations: mpsc::Receiver<Config>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let mut shutdown = pin!(shutdown);
     let (mut stats, cameras) = (every(config.stats_interval), config.cameras.len());
     let mut system = tokio::select! {
-        system = System::start(config, Arc::new(SystemClock)) => system?,
+        system = System::start(config, instead, Arc::new(SystemClock)) => system?,
         () = &mut shutdown => return Ok(()),
     };
     let ready = format!("watching {cameras} camera(s)");

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use log::{info, warn};
 
-use super::broker::Broker;
+use super::broker::{Broker, Instead};
 use super::bucket::Bucket;
 use super::commands::Desk;
-use super::figures::{CommandFigures, Figures, Snapshot};
+use super::figures::{CommandFigures, Figures, RecordFigures, Snapshot};
 use super::inference::Inference;
 use super::lane::{Lane, Parts};
-use super::snapshots::{self, Files, Studio};
+use super::record::{self, Recorder};
+use super::snapshots::{self, Studio};
+use super::store::Files;
 use super::timetable::Timetable;
 use super::wake::Wake;
-use super::watch::{Eye, Watch, site_camera};
+use super::watch::{Eye, Watch, classes, site_camera};
 use super::{Error, host, timesync};
 use crate::capture::Camera;
 use crate::clock::{Clock, Moment, Trust};
@@ -66,12 +68,16 @@ pub struct Refused {
 }
 
 impl System {
-    /// Loads the model and starts everything; must be called on a tokio runtime. A camera or a broker that is away is
-    /// no error: it is retried.
+    /// Loads the model and starts everything, with a broker or somebody `instead`; must be called on a tokio runtime. A
+    /// camera or a broker that is away is no error: it is retried.
     ///
     /// # Errors
     /// When the model can't be loaded, a label is unknown to it, or the client's options can't be used.
-    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<System, Error> {
+    pub async fn start(
+        config: Config,
+        instead: Option<Instead>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<System, Error> {
         let detector = {
             let config = config.clone();
             // It takes seconds on a small board, in which signals must be heard.
@@ -94,7 +100,10 @@ impl System {
         let status = Topics::new(&site.prefix, &site.device)?.status();
         let listens = dialects.iter().filter(|_| site.commands);
         let leftovers = listens.filter_map(|dialect| dialect.leftovers()).collect();
-        let broker = Broker::open(config.mqtt.clone(), status, inbox, leftovers)?;
+        let broker = match &instead {
+            Some(instead) => Broker::Instead(Arc::clone(&instead.publisher)),
+            None => Broker::open(config.mqtt.clone(), status, inbox, leftovers)?,
+        };
         let publisher = broker.publisher();
         for dialect in &dialects {
             dialect.introduce(&mut |message| publisher.publish(message));
@@ -106,6 +115,7 @@ impl System {
             let house = House {
                 config: &config,
                 site: &site,
+                instead: instead.as_ref(),
                 detector: &detector,
                 dialects: &dialects,
                 publisher: &publisher,
@@ -242,8 +252,11 @@ pub fn load_model(config: &Config) -> Result<Detector, Error> {
         return Err(Error::ReservedLabel { model: config.model.path.clone(), label: label.clone() });
     }
     let entities = config.homeassistant.iter().flat_map(|options| &options.labels).flatten();
+    let recorded = config.record.iter().flat_map(|options| &options.labels).flatten();
     detector::known_labels(entities, &detector.contract().names)
-        .map_err(|source| Error::EntityLabel { source })?;
+        .map_err(|source| Error::TableLabel { key: "homeassistant.labels", source })?;
+    detector::known_labels(recorded, &detector.contract().names)
+        .map_err(|source| Error::TableLabel { key: "record.labels", source })?;
     for camera in &config.cameras {
         let resolved = camera.thresholds.resolve(&detector.contract().names);
         resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
@@ -287,7 +300,8 @@ fn site(config: &Config, detector: &Detector, started: Moment) -> Site {
 /// What every lane shares.
 struct House<'a> {
     config: &'a Config,
-    site: &'a Site,
+    site: &'a Arc<Site>,
+    instead: Option<&'a Instead>,
     detector: &'a Detector,
     dialects: &'a [Box<dyn Dialect>],
     publisher: &'a Publisher,
@@ -329,16 +343,21 @@ fn lane(
             masks: camera.privacy_masks.clone(),
             names: contract.names.clone(),
             herald: herald(),
-            files: store.map(|store| Files::open(store, &camera.name, &house.site.run_id)),
+            files: store.map(|store| Files::open(store, &camera.name, snapshots::PICTURES)),
+            run: house.site.run_id.clone(),
         })
     });
+    let counted = Arc::new(RecordFigures::default());
+    let recorder = recorder(camera, house, &counted)?;
+    let counted = recorder.is_some().then_some(counted);
     let parts = Parts {
-        figures: figures.camera(&camera.name, capture.vitals()),
+        figures: figures.camera(&camera.name, capture.vitals(), counted),
         camera: capture,
         max_fps: camera.max_fps,
         watch,
         herald: herald(),
         studio: studio.transpose()?,
+        recorder,
     };
     Ok(Lane::new(parts, house.clock.now()))
 }
@@ -358,6 +377,28 @@ fn tell_of_hours(config: &Config, trust: &Trust) {
              (`trust_clock` in [device] says that it is)"
         );
     }
+}
+
+/// What records a camera, if it is to be recorded.
+fn recorder(
+    camera: &config::Camera,
+    house: &House<'_>,
+    figures: &Arc<RecordFigures>,
+) -> Result<Option<Recorder>, Error> {
+    let Some(options) = house.config.record.as_ref().filter(|_| camera.record) else { return Ok(None) };
+    let recorder = Recorder::start(record::Parts {
+        site: Arc::clone(house.site),
+        camera: camera.name.clone(),
+        max_fps: camera.max_fps,
+        options: options.clone(),
+        classes: classes(&options.labels, &house.site.labels),
+        everything: house.instead.is_some_and(|instead| instead.everything),
+        masks: camera.privacy_masks.clone(),
+        figures: Arc::clone(figures),
+        clock: Arc::clone(house.clock),
+        on_clip: house.instead.map(|instead| Arc::clone(&instead.on_clip)),
+    })?;
+    Ok(Some(recorder))
 }
 
 fn describe(detector: &Detector) -> String {

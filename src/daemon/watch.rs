@@ -317,7 +317,7 @@ fn objects(
 }
 
 /// By class, whether it is one of the labels; none are named: empty, which is all.
-fn classes(labels: &Option<Vec<String>>, names: &[String]) -> Vec<bool> {
+pub fn classes(labels: &Option<Vec<String>>, names: &[String]) -> Vec<bool> {
     labels.as_ref().map_or(Vec::new(), |labels| names.iter().map(|name| labels.contains(name)).collect())
 }
 

@@ -3,13 +3,18 @@
 //! `RIFF 'AVI '` holds `LIST 'hdrl'` (streams) and `LIST 'movi'` (chunks `NNdc` or `NNdb`, perhaps in `LIST 'rec '`);
 //! files over 1 GiB go on in `RIFF 'AVIX'`. The lists that hold frames are entered whatever length they claim, so that
 //! it doesn't matter if a recorder never filled it in; other lists and chunks are passed over by their length.
+//! What `write` wrote has the exact time of each frame besides.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::{Header, Input, LARGEST_FRAME, Next, fill, settle_jpeg};
 use crate::capture::{Error, ErrorKind};
+use crate::clock::Moment;
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
+
+mod stamp;
+pub mod write;
 
 /// An AVI file whose first video stream is Motion-JPEG.
 pub(super) struct Avi {
@@ -81,6 +86,14 @@ impl Avi {
 
     pub(super) fn rewind(&mut self) -> io::Result<()> {
         self.input.seek(SeekFrom::Start(self.first)).map(|_| ())
+    }
+
+    /// When each frame was captured, if it is a recording of ours; otherwise none.
+    pub(super) fn times(&mut self) -> io::Result<Vec<Moment>> {
+        let length = self.input.get_ref().metadata()?.len();
+        let times = stamp::times(&mut self.input, self.first, length, self.stream)?;
+        self.rewind()?;
+        Ok(times)
     }
 
     pub(super) fn read(&mut self, frame: &mut Frame) -> io::Result<Next> {

@@ -1,21 +1,22 @@
 //! A clip, played over and over at its own rate: Motion-JPEG in AVI, bare Motion-JPEG, or Y4M.
 //!
-//! The content decides what it is, not the file's name. Clips are streamed: no more than one frame is in memory.
+//! The content decides what it is, not the file's name. Clips are streamed: no more than one frame is in memory. A
+//! recording of Vigie's own is played in the rhythm in which it was captured.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::jpeg;
 use super::pace::Pace;
 use super::{Counters, Error, ErrorKind, Negotiated, Source};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::frame::{Colour, Frame, PixelFormat};
 use crate::geometry::Size;
 
-mod avi;
+pub mod avi;
 mod mjpeg;
 mod y4m;
 
@@ -91,9 +92,11 @@ impl Clip {
         (&mut input).take(12).read_to_end(&mut magic).map_err(|e| Error::file("read", path, e))?;
         input.seek(SeekFrom::Start(0)).map_err(|e| Error::file("read", path, e))?;
         let named = |e: Error| e.in_file(path);
+        let mut times = Vec::new();
         let (reader, header) = match &magic[..] {
             [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' '] => {
-                let (avi, header) = avi::Avi::open(input).map_err(named)?;
+                let (mut avi, header) = avi::Avi::open(input).map_err(named)?;
+                times = avi.times().map_err(|e| Error::file("read", path, e))?;
                 (Reader::Avi(avi), header)
             }
             m if m.starts_with(b"YUV4MPEG2") => {
@@ -106,17 +109,21 @@ impl Clip {
             }
             other => return Err(unknown(path, other)),
         };
-        let fps = fps.or(header.fps).unwrap_or(DEFAULT_FPS);
+        let exact = if fps.is_none() { intervals(&times) } else { None };
+        let usual = exact.as_ref().map(|(_, usual)| 1.0 / usual.as_secs_f32());
+        let fps = fps.or(usual).or(header.fps).unwrap_or(DEFAULT_FPS);
+        let pace = exact.map_or_else(|| Pace::new(fps), |(intervals, _)| Pace::uneven(intervals));
         let negotiated = Negotiated {
             name: path.display().to_string(),
             format: header.format,
             size: header.size,
             fps: Some(fps),
         };
-        let (pace, path, counters) = (Pace::new(fps), path.to_owned(), Counters::default());
+        let (path, counters) = (path.to_owned(), Counters::default());
         Ok(Clip {
             reader,
-            stall_after,
+            // The pauses of a recording are no stalls.
+            stall_after: stall_after.max(pace.longest() * 2),
             clock,
             pace,
             negotiated,
@@ -194,6 +201,24 @@ impl Reader {
             Reader::Y4m(y4m) => y4m.rewind(),
         }
     }
+}
+
+/// When the first frame of a recording was captured; of what is none, nothing.
+pub fn recorded(path: &Path) -> Option<SystemTime> {
+    let (mut avi, _) = avi::Avi::open(BufReader::new(File::open(path).ok()?)).ok()?;
+    avi.times().ok()?.first().map(|first| first.wall)
+}
+
+/// From each frame to the next, and from the last to the first of the next round, which is the usual one of them, the
+/// second; `None`: there are not two frames.
+fn intervals(times: &[Moment]) -> Option<(Vec<Duration>, Duration)> {
+    let between = |pair: &[Moment]| pair[1].monotonic.saturating_sub(pair[0].monotonic);
+    let mut intervals: Vec<Duration> = times.windows(2).map(between).collect();
+    let mut sorted = intervals.clone();
+    sorted.sort_unstable();
+    let usual = sorted.get(sorted.len() / 2).copied()?;
+    intervals.push(usual);
+    Some((intervals, usual))
 }
 
 /// Checks the JPEG in a frame's buffer, cuts off what lies behind it, and takes the size from it.

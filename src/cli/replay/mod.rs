@@ -46,13 +46,14 @@ pub struct Args {
     /// Another model than the configuration's
     #[arg(long, value_name = "ONNX")]
     model: Option<PathBuf>,
-    /// Frames a second, where the clip's own rate is not wanted; a folder's default is 5
+    /// Frames a second, where the clip's own rate, or a recording's exact times, are not wanted; a folder's default is 5
     #[arg(long, value_parser = rate)]
     fps: Option<f32>,
     /// How fast: 1 as it was, 10 ten times as fast, max as fast as the machine can; what comes out is the same
     #[arg(long, default_value = "max", value_parser = speed)]
     speed: Speed,
-    /// When the first frame was captured (RFC 3339), by which `hours` are kept; default: 1970-01-01T00:00:00Z, and none are
+    /// When the first frame was captured (RFC 3339), by which `hours` are kept; default: what a recording says, otherwise
+    /// 1970-01-01T00:00:00Z, and none are
     #[arg(long, value_name = "TIME")]
     start: Option<humantime::Timestamp>,
     /// Write the events, as subscribers get them, into this file, one a line
@@ -68,6 +69,9 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// A rate that is so little above another is the same.
+const NEARLY: f32 = 1.02;
 
 /// How many times as fast as it was; `None`: as fast as it can.
 type Speed = Option<f32>;
@@ -106,13 +110,15 @@ pub fn run(args: Args) -> Outcome {
         config.model.path.clone_from(model);
     }
     let camera = camera(&config, args.camera.as_deref())?.clone();
-    let mut reel = open(&args, &camera)?;
+    // A recording knows when it was.
+    let start = args.start.map(SystemTime::from).or_else(|| capture::recorded(&args.input));
+    let mut reel = open(&args, &camera, start.unwrap_or(SystemTime::UNIX_EPOCH))?;
     let detector = load_model(&config)?;
     let names = detector.contract().names.clone();
-    if args.start.is_none() && camera.has_hours() {
+    if start.is_none() && camera.has_hours() {
         output::say("hours are not kept: say with --start when the first frame was captured");
     }
-    let timetable = Timetable::new(&config, &camera, trust(&args));
+    let timetable = Timetable::new(&config, &camera, trust(start.is_some()));
     let mut watch = watch::Watch::new(&config, &camera, detector.contract(), timetable, reel.clock().now())?;
     let explaining = args.explain.then(|| Explanation::new(&camera, &config.tracking, names.clone()));
     if explaining.is_some() {
@@ -120,7 +126,9 @@ pub fn run(args: Args) -> Outcome {
     }
     let mut telling = Telling::new(&args, &config, &camera, names, explaining)?;
     let mut eye = watch::Eye::new(detector);
-    let mut turn = Turn::new(camera.max_fps);
+    // What is no faster than the camera is looked at is looked at in every frame, as even or uneven as they come.
+    let is_faster = reel.fps().is_none_or(|fps| fps > NEARLY * camera.max_fps);
+    let mut turn = is_faster.then(|| Turn::new(camera.max_fps));
     let (mut looks, mut broken) = (0, 0);
     while let Some(frame) = reel.next().map_err(|error| Failure::Runtime(told(&error)))? {
         watch.tick(frame.captured);
@@ -128,7 +136,7 @@ pub fn run(args: Args) -> Outcome {
         if !watch.is_within_hours() {
             continue;
         }
-        if !turn.take(frame.captured.monotonic) {
+        if turn.as_mut().is_some_and(|turn| !turn.take(frame.captured.monotonic)) {
             continue;
         }
         let prepared = match watch.prepare(frame, &mut eye) {
@@ -168,13 +176,17 @@ fn configuration(args: &Args) -> Result<Config, Failure> {
 }
 
 /// Hours can be kept only where it is known when the frames were captured.
-fn trust(args: &Args) -> Trust {
+fn trust(is_known: bool) -> Trust {
     let trust = Trust::default();
-    trust.set(args.start.is_some());
+    trust.set(is_known);
     trust
 }
 
-fn camera<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a config::Camera, Failure> {
+/// The camera of that name, or the only one.
+///
+/// # Errors
+/// When there is none of that name, or there are several.
+pub(super) fn camera<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a config::Camera, Failure> {
     let names = || config.cameras.iter().map(|camera| camera.name.as_str()).collect::<Vec<_>>().join(", ");
     match (name, &config.cameras[..]) {
         (None, [only]) => Ok(only),
@@ -190,7 +202,7 @@ fn camera<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a config::Came
 }
 
 /// Opens the clip or the folder, in a time of its own.
-fn open(args: &Args, camera: &config::Camera) -> Result<Reel, Failure> {
+fn open(args: &Args, camera: &config::Camera, start: SystemTime) -> Result<Reel, Failure> {
     /// The rate of a folder that nobody gives one: what a camera is looked at by default.
     const FOLDER_FPS: f32 = defaults::MAX_FPS;
     let path = args.input.clone();
@@ -199,7 +211,6 @@ fn open(args: &Args, camera: &config::Camera) -> Result<Reel, Failure> {
     } else {
         SourceSpec::Clip { path, fps: args.fps }
     };
-    let start = args.start.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
     let clock = Arc::new(reel::FileClock::new(start, args.speed));
     let open = capture::open(&spec, &camera.request, Size::new(1, 1), Arc::clone(&clock) as _);
     let source: Box<dyn Source> = open.map_err(|error| Failure::Usage(told(&error)))?;

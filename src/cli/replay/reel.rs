@@ -61,6 +61,11 @@ impl Reel {
         &self.clock
     }
 
+    /// Frames a second, where the source knows.
+    pub fn fps(&self) -> Option<f32> {
+        self.source.negotiated().fps
+    }
+
     /// The next frame; `None`: that was all.
     ///
     /// # Errors

@@ -41,6 +41,8 @@ section! {
         track: Track,
         /// Pictures of what is seen. Without this table none are made.
         snapshot: Snapshot,
+        /// Clips of what happens. Without this table none are recorded.
+        record: Record,
         /// The stats message.
         stats: Stats,
         /// The log.
@@ -238,9 +240,33 @@ section! {
         retain: bool = true,
         /// Folder in which pictures are kept as files, one for each object. Default: none are.
         directory: FilePath,
-        /// How much these files take at most; then the oldest go.
+        /// How much these files of each camera take at most; then the oldest go.
         keep_bytes: Bytes<{ 64 << 10 }, { 1 << 40 }> = Bytes::<0, 0>(defaults::KEEP_BYTES),
         /// How old a file may be.
+        keep_age: Time<{ 60 * SECOND }, { 3650 * 24 * HOUR }> = humantime::format_duration(defaults::KEEP_AGE).to_string(),
+    }
+}
+
+section! {
+    /// Clips of what happens, as files: an object, some seconds before it and some after it.
+    Record {
+        /// The folder in which the clips are kept, by camera and day. The systemd unit makes `/var/lib/vigie`.
+        directory: FilePath [required],
+        /// How much of what was before an object is kept.
+        before: Time<0, { 60 * SECOND }> = humantime::format_duration(defaults::RECORD_BEFORE).to_string(),
+        /// How long a clip goes on when the last object has gone.
+        after: Time<0, { 600 * SECOND }> = humantime::format_duration(defaults::RECORD_AFTER).to_string(),
+        /// How long a clip is, at most; what moves on goes on in another one, what rests does not.
+        longest: Time<{ 5 * SECOND }, HOUR> = humantime::format_duration(defaults::RECORD_LONGEST).to_string(),
+        /// Frames a second, at most; never more than are looked at. Default: all that are looked at, see `max_fps`.
+        fps: Rate,
+        /// The labels that begin a clip. Default: all.
+        labels: Vec<Located<Text>>,
+        /// JPEG quality of frames that the camera does not deliver as JPEG, or that have a privacy mask.
+        quality: Count<20, 100> = u64::from(defaults::RECORD_QUALITY),
+        /// How much the clips of each camera take at most; then the oldest go.
+        keep_bytes: Bytes<{ 1 << 20 }, { 1 << 50 }> = Bytes::<0, 0>(defaults::RECORD_BYTES),
+        /// How old a clip may be.
         keep_age: Time<{ 60 * SECOND }, { 3650 * 24 * HOUR }> = humantime::format_duration(defaults::KEEP_AGE).to_string(),
     }
 }
@@ -294,6 +320,8 @@ section! {
         hours: OneOrMany<Hours>,
         /// Whether pictures of what is seen are made. Default: where there is a table `snapshot`.
         snapshots: bool,
+        /// Whether clips of what happens are recorded. Default: where there is a table `record`.
+        record: bool,
         /// Parts of the picture that have a name: events say in which of them an object is, and it is counted there.
         zone: Vec<Located<Zone>>,
         /// Parts of the picture where nothing begins; an object that walks in from elsewhere stays one.

@@ -168,6 +168,16 @@ const EVERYTHING: &str = r#"
     directory = "@/pictures"
     keep_bytes = "1 MiB"
     keep_age = "1h"
+    [record]
+    directory = "@/clips"
+    before = "3s"
+    after = "10s"
+    longest = "2m"
+    fps = 2
+    labels = ["person"]
+    quality = 80
+    keep_bytes = "2 MiB"
+    keep_age = "2h"
     [stats]
     interval = "10s"
     [log]
@@ -187,6 +197,7 @@ const EVERYTHING: &str = r#"
     motion = { min_area = 0.01, contrast = 30, recheck = "20s" }
     snapshots = false
     hours = [{ from = "22:00", days = ["mon", "fri"] }, { to = "6:30" }]
+    record = false
     [[camera.zone]]
     name = "steps"
     points = [[0, 0], [640, 0], [640, 360]]
@@ -292,6 +303,19 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(hours(&front.zones[0].hours).as_deref(), Some("08:00 to 18:00"));
     assert_eq!(config.cameras[1].hours, None);
     assert_eq!((front.snapshots, config.cameras[1].snapshots), (false, true));
+    let store =
+        Store { directory: place.path().join("clips"), bytes: 2 << 20, age: Duration::from_secs(7200) };
+    let record = Record {
+        store,
+        before: Duration::from_secs(3),
+        after: Duration::from_secs(10),
+        longest: Duration::from_secs(120),
+        fps: Some(2.0),
+        labels: Some(vec!["person".to_owned()]),
+        quality: 80,
+    };
+    assert_eq!(config.record, Some(record));
+    assert_eq!((front.record, config.cameras[1].record), (false, true));
     let gate = MotionGate { min_area: 0.01, contrast: 30.0, recheck: Duration::from_secs(20) };
     assert_eq!(front.motion, Some(gate));
     assert_eq!(

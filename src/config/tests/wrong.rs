@@ -53,6 +53,23 @@ const WRONG: &[(&str, &str)] = &[
         "[mqtt]\nurl = \"mqtt://h\"\ndialects = [\"homeassistant\"]\n[homeassistant]\nbirth_topic = \"a/+\"",
         "bad-value homeassistant.birth_topic: \"a/+\" has '+' in it",
     ),
+    ("[record]\nbefore = \"3s\"", "missing-key record: `directory` is missing"),
+    (
+        "[record]\ndirectory = \"/clips\"\nbefore = \"30s\"\nlongest = \"20s\"",
+        "conflict record.before: a clip would be full with what was before: 30s of 20s at most",
+    ),
+    (
+        "[record]\ndirectory = \"/clips\"\nlongest = \"5s\"",
+        "conflict record.longest: a clip would be full with what was before: 5s of 5s at most",
+    ),
+    (
+        "[record]\ndirectory = \"/clips\"\nlabels = []",
+        "bad-value record.labels: is empty, so nothing would ever count",
+    ),
+    (
+        "[record]\ndirectory = \"/clips\"\nkeep_bytes = \"1 KiB\"",
+        "bad-value record.keep_bytes: 1 KiB is out of range",
+    ),
     ("[mqtt]\nurl = \"mqtt://h\"\nclient_id = \"\"", "bad-value mqtt.client_id: is empty"),
     (
         "[mqtt]\nurl = \"mqtt://h\"\nkeep_alive = 30",

@@ -58,6 +58,7 @@ pub(super) fn camera(
         motion: motion.and_then(|motion| gate(&motion.value)),
         hours: hours(raw.hours.as_ref(), problems),
         snapshots: raw.snapshots.as_ref().is_none_or(|snapshots| snapshots.value),
+        record: raw.record.as_ref().is_none_or(|record| record.value),
         zones: zones.into_iter().collect::<Option<_>>()?,
         ignore_zones: ignored.into_iter().collect::<Option<_>>()?,
         lines: lines.into_iter().collect::<Option<_>>()?,

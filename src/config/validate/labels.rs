@@ -42,6 +42,10 @@ fn problems(text: &str, names: &[String]) -> Problems {
     for label in entities.flat_map(|labels| &labels.value) {
         unless_known(&label.value.0, label, names, &mut problems);
     }
+    let recorded = file.record.iter().filter_map(|table| table.value.labels.as_ref());
+    for label in recorded.flat_map(|labels| &labels.value) {
+        unless_known(&label.value.0, label, names, &mut problems);
+    }
     for camera in cameras().map(|camera| &camera.value) {
         let zones = camera.zone.iter().flat_map(|zones| &zones.value).map(|zone| &zone.value.labels);
         let ignored = camera.ignore_zone.iter().flat_map(|zones| &zones.value).map(|zone| &zone.value.labels);
@@ -67,7 +71,8 @@ mod tests {
     #[test]
     fn every_unknown_label_is_told_with_its_place() {
         let text = "detect.thresholds = { '*' = 0.5, persn = 0.4 }\n\
-                    homeassistant.labels = ['car', 'bus']\n[[camera]]\nname = 'a'\n\
+                    homeassistant.labels = ['car', 'bus']\n\
+                    record.labels = ['crow']\n[[camera]]\nname = 'a'\n\
                     source = { testcard = true }\nthresholds = { car = 0.3, 'zebra' = 0.2 }\n\
                     [[camera.zone]]\nname = 'z'\npoints = [[0, 0], [1, 0], [1, 1]]\nlabels = ['car', 'cat']\n";
         let names = ["person", "car"].map(str::to_owned);
@@ -84,12 +89,14 @@ mod tests {
             [
                 "(1, 42) detect.thresholds.persn the model has no label `persn` did you mean `person`?",
                 "(2, 32) homeassistant.labels[1] the model has no label `bus` known here: person, car",
-                "(6, 37) camera[0].thresholds.zebra the model has no label `zebra` known here: person, car",
-                "(10, 18) camera[0].zone[0].labels[1] the model has no label `cat` did you mean `car`?",
+                "(3, 18) record.labels[0] the model has no label `crow` known here: person, car",
+                "(7, 37) camera[0].thresholds.zebra the model has no label `zebra` known here: person, car",
+                "(11, 18) camera[0].zone[0].labels[1] the model has no label `cat` did you mean `car`?",
             ]
         );
         assert!(
-            problems(text, &["person", "persn", "car", "zebra", "cat", "bus"].map(str::to_owned)).is_empty()
+            problems(text, &["person", "persn", "car", "zebra", "cat", "bus", "crow"].map(str::to_owned))
+                .is_empty()
         );
     }
 }

@@ -6,6 +6,7 @@ mod dialects;
 mod files;
 mod hours;
 mod labels;
+mod record;
 mod scenery;
 mod surroundings;
 
@@ -55,6 +56,10 @@ pub(super) fn config(file: &raw::File, around: &Surroundings, problems: &mut Pro
             .and_then(|track| track.update_every.as_ref())
             .map_or(defaults::UPDATE_EVERY, |every| every.value.0),
         snapshot: file.snapshot.as_ref().map(|snapshot| snapshot_of(&snapshot.value)),
+        record: match &file.record {
+            Some(record) => Some(record::record(&record.value, problems)?),
+            None => None,
+        },
         stats_interval: stats.map_or(defaults::STATS_INTERVAL, |interval| interval.value.0),
         log,
         cameras: cameras?,

@@ -101,7 +101,10 @@ fn filter(place: &Located<raw::Filter>, problems: &mut Problems) -> Option<Filte
 }
 
 /// The labels that are named; an empty list is a problem.
-fn labels(labels: Option<&Located<Vec<Located<Text>>>>, problems: &mut Problems) -> Option<Vec<String>> {
+pub(super) fn labels(
+    labels: Option<&Located<Vec<Located<Text>>>>,
+    problems: &mut Problems,
+) -> Option<Vec<String>> {
     let labels = labels?;
     if labels.value.is_empty() && !problems.touch(&labels.path) {
         let problem = Problem::with(Kind::BadValue, labels, "is empty, so nothing would ever count");

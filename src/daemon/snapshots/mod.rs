@@ -3,14 +3,16 @@
 //!
 //! The copies come from a small pool: where none is free no view is taken, and the next look may be the best one instead.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use log::warn;
 
+use super::pool::Pool;
+use super::store::{self, Files, Kind};
 use crate::clock::Moment;
 use crate::config::Shot;
 use crate::detector::label_of;
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::Frame;
 use crate::geometry::{BBox, Polygon, Size};
 use crate::mqtt::Herald;
 use crate::mqtt::dialect::Snapshot;
@@ -18,9 +20,8 @@ use crate::scene::objects::Object;
 use crate::vision::annotate::{self, Mark};
 use crate::vision::{Error, Mask, encode};
 
-mod store;
-
-pub use store::Files;
+/// Files of pictures.
+pub const PICTURES: Kind = Kind { what: "picture", ending: "jpg", beside: None };
 
 /// So many frames of one camera may be on their way at once.
 const POOL: usize = 3;
@@ -41,14 +42,14 @@ pub struct Parts {
     pub herald: Herald,
     /// Keeps them.
     pub files: Option<Files>,
+    /// What sets the files of this run apart from those of others.
+    pub run: String,
 }
 
 /// A camera's way to its pictures.
 pub struct Studio {
     jobs: SyncSender<Job>,
-    free: Receiver<Frame>,
-    /// A copy's memory, at hand.
-    spare: Option<Frame>,
+    pool: Pool,
 }
 
 /// A frame, and who is seen in it.
@@ -75,13 +76,7 @@ impl Studio {
     /// When the system has no more threads.
     pub fn start(parts: Parts) -> std::io::Result<Studio> {
         let (jobs, waiting) = sync_channel::<Job>(POOL);
-        let (give_back, free) = sync_channel(POOL);
-        for _ in 0..POOL {
-            let now =
-                Moment { monotonic: std::time::Duration::ZERO, wall: std::time::SystemTime::UNIX_EPOCH };
-            // There is room for all of them.
-            let _ = give_back.try_send(Frame::packed(PixelFormat::Grey, Size::default(), now));
-        }
+        let (pool, give_back) = Pool::new(POOL);
         let name = format!("picture-{}", parts.camera);
         std::thread::Builder::new().name(name).spawn(move || {
             let mut darkroom = Darkroom { mask: Mask::new(parts.masks.clone()), parts, complained: false };
@@ -90,15 +85,12 @@ impl Studio {
                 let _ = give_back.try_send(job.frame);
             }
         })?;
-        Ok(Studio { jobs, free, spare: None })
+        Ok(Studio { jobs, pool })
     }
 
     /// Whether a frame can be taken now.
     pub fn is_free(&mut self) -> bool {
-        if self.spare.is_none() {
-            self.spare = self.free.try_recv().ok();
-        }
-        self.spare.is_some()
+        self.pool.is_free()
     }
 
     /// Takes a copy of the frame for the objects that are seen best in it.
@@ -112,12 +104,7 @@ impl Studio {
         if sitters.is_empty() {
             return;
         }
-        let Some(mut copy) = self.spare.take() else { return };
-        copy.data.clear();
-        copy.data.extend_from_slice(&frame.data);
-        let data = copy.data;
-        let Frame { format, size, planes, colour, sequence, captured, .. } = *frame;
-        let frame = Frame { data, format, size, planes, colour, sequence, captured };
+        let Some(frame) = self.pool.copy(frame) else { return };
         // As many jobs as frames fit; what doesn't is a thread that died, and was said.
         let _ = self.jobs.try_send(Job { frame, spread, sitters });
     }
@@ -149,8 +136,9 @@ impl Darkroom {
         for sitter in &job.sitters {
             let jpeg = shoot(&whole, sitter, &self.parts.shot, &self.parts.names)?;
             if let Some(files) = &mut self.parts.files {
-                let label = label_of(&self.parts.names, sitter.class_id);
-                files.keep(sitter.captured.wall, &label, sitter.number, &jpeg);
+                let label = store::word(&label_of(&self.parts.names, sitter.class_id));
+                let name = format!("{}.{}-{label}.jpg", self.parts.run, sitter.number);
+                files.write(sitter.captured.wall, &name, &jpeg);
             }
             let retain = self.parts.shot.retain;
             self.parts.herald.snapshot(&Snapshot { class_id: sitter.class_id, jpeg: &jpeg, retain });
@@ -197,6 +185,7 @@ fn everything(size: Size) -> BBox {
 mod tests {
     use super::*;
     use crate::config::defaults;
+    use crate::frame::PixelFormat;
     use crate::vision::picture;
 
     fn frame() -> Frame {

@@ -151,8 +151,7 @@ impl Voice for NativeVoice {
             Fact::Hours { place, within } => say(Message::state(self.hours(*place), on_or_off(*within))),
             Fact::Motion { moving } => say(Message::state(self.topics.motion(), on_or_off(*moving))),
             Fact::Object { happened, object } => {
-                // The run and the camera make the number one that no other object ever has.
-                let id = format!("{}.{}.{}", self.site.run_id, self.camera.name, object.id);
+                let id = payload::object_id(&self.site.run_id, &self.camera.name, object.id);
                 let snapshots =
                     self.camera.snapshots.then(|| self.topics.snapshot(self.levels.of(object.class_id)));
                 let names =

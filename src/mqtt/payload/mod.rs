@@ -19,7 +19,9 @@ mod stats;
 pub use event::{Crossing, Event, EventFacts, EventType, SnapshotFacts, way};
 pub use gap::{Gap, GapReason, GapType};
 pub use refused::Refused;
-pub use stats::{CameraStats, CommandStats, DeviceStats, MqttStats, Quantiles, SpoolStats, StageLatencies};
+pub use stats::{
+    CameraStats, CommandStats, DeviceStats, MqttStats, Quantiles, RecordStats, SpoolStats, StageLatencies,
+};
 
 /// The payloads' version, in every message's `schema`.
 pub const SCHEMA: u32 = 1;
@@ -198,6 +200,11 @@ pub fn to_json<T: Serialize>(message: &T) -> Vec<u8> {
     })
 }
 
+/// The name of an object, which no other ever has: the run and the camera make its number one.
+pub fn object_id(run_id: &str, camera: &str, number: u64) -> String {
+    format!("{run_id}.{camera}.{number}")
+}
+
 /// RFC 3339 in UTC with microseconds.
 pub fn rfc3339(wall: SystemTime) -> String {
     let timestamp = jiff::Timestamp::try_from(wall).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -209,7 +216,8 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+/// A time as messages have it.
+pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

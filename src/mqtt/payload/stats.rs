@@ -71,8 +71,25 @@ pub struct CameraStats<'a> {
     pub frames_dropped: BTreeMap<Cow<'a, str>, u64>,
     /// How often the camera was opened again.
     pub reopened: u64,
+    /// What was recorded; `null` where nothing is.
+    pub recording: Option<RecordStats>,
     /// Milliseconds of each stage over the latest frames.
     pub latency_ms: StageLatencies,
+}
+
+/// What was recorded, counted since the program started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordStats {
+    /// Clips that are whole.
+    pub clips: u64,
+    /// Frames that were written.
+    pub frames: u64,
+    /// Bytes of the clips that are whole.
+    pub bytes: u64,
+    /// Frames that could not be kept, because the disk or the processor is too slow, or the disk is full.
+    pub dropped: u64,
+    /// How often a file could not be written.
+    pub failures: u64,
 }
 
 /// Milliseconds of each stage over the latest frames; `null` where there were none.
