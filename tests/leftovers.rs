@@ -75,6 +75,7 @@ fn a_camera_and_a_zone_that_went_while_the_daemon_was_down_are_retired() {
     };
     assert!(of(&before, "vigie/porch/b/") > 30 && of(&before, "vigie/porch/a/zone/") == 4, "{before:#?}");
 
+    let logged = broker.log().len();
     let daemon = Daemon::start(&device(broker.port, pictures.path(), &["a"], false));
     daemon.says("values that an earlier configuration had");
     // The last of them are on their way to the broker.
@@ -94,6 +95,11 @@ fn a_camera_and_a_zone_that_went_while_the_daemon_was_down_are_retired() {
         assert!(after.contains_key(topic), "{topic} is still said");
     }
     assert_eq!(broker.subscribe("vigie/porch/a/status").next().payload, "online");
+
+    // Each filter was asked for and given up again, one after the other.
+    let log = broker.log().split_off(logged);
+    let said = |what: &str| log.matches(&format!("Received {what} from vigie-porch")).count();
+    assert_eq!((said("SUBSCRIBE"), said("UNSUBSCRIBE")), (15, 14), "and commands are heard");
 }
 
 /// Whatever is below `vigie/porch/gone/` is said no more.
