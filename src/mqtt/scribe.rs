@@ -4,6 +4,7 @@
 //! handed over is in the journal. That is a write(2) of a few hundred bytes to a tmpfs, some microseconds.
 
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::queue::Events;
@@ -12,6 +13,8 @@ use super::spool::journal::{Fault, Found, Journal, Left};
 
 /// How soon a journal that another process holds is tried again: it may be about to end.
 const LOCKED_PAUSE: Duration = Duration::from_millis(100);
+/// How long the beginning waits for it: a program that was just started by somebody who had it open has it for an instant.
+const LOCKED_WITHIN: Duration = Duration::from_millis(500);
 
 /// See the module's words. By default there is nothing to keep.
 #[derive(Default)]
@@ -42,7 +45,7 @@ impl Scribe {
     pub fn begin(&mut self, path: PathBuf, spool: PathBuf, retry: Duration, events: &mut Events) {
         let (journal, retry_at, own, stamp, said) = (None, None, None, None, String::new());
         let mut desk = Desk { path, spool, retry, journal, retry_at, own, stamp, said };
-        desk.open(events, &mut self.words);
+        desk.open(LOCKED_WITHIN, events, &mut self.words);
         self.desk = Some(desk);
     }
 
@@ -51,7 +54,7 @@ impl Scribe {
         let Some(desk) = &mut self.desk else { return };
         let Some(journal) = &mut desk.journal else {
             if desk.retry_at.is_some_and(|at| at <= Instant::now()) {
-                desk.open(events, &mut self.words);
+                desk.open(Duration::ZERO, events, &mut self.words);
             }
             return;
         };
@@ -77,7 +80,7 @@ impl Scribe {
                 }
             }
             // Whoever had the spool has let the journal go as well.
-            None => desk.open(events, &mut self.words),
+            None => desk.open(Duration::ZERO, events, &mut self.words),
         }
     }
 
@@ -99,10 +102,14 @@ impl Scribe {
 }
 
 impl Desk {
-    fn open(&mut self, events: &mut Events, words: &mut Vec<(log::Level, String)>) {
-        let (mut journal, found) = match Journal::open(&self.path, &self.spool) {
-            Ok(opened) => opened,
-            Err(fault) => return self.trouble(&fault, events, words),
+    fn open(&mut self, within: Duration, events: &mut Events, words: &mut Vec<(log::Level, String)>) {
+        let begin = Instant::now();
+        let (mut journal, found) = loop {
+            match Journal::open(&self.path, &self.spool) {
+                Ok(opened) => break opened,
+                Err(Fault::Locked) if begin.elapsed() < within => thread::sleep(within / 50),
+                Err(fault) => return self.trouble(&fault, events, words),
+            }
         };
         let path = self.path.display();
         match found {

@@ -87,7 +87,6 @@ fn what_is_taken_over_late_goes_first() {
     world.crash();
     (3..5).for_each(|n| world.push(n));
     world.with_journal(path);
-    world.crash();
     world.attach().connect();
     assert_eq!(world.drain(), numbers(0..5));
 }

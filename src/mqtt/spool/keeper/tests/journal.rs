@@ -123,9 +123,13 @@ fn a_journal_for_which_there_is_no_room_is_no_obstacle() {
     house.push(0..3);
     assert_eq!(house.if_killed(), 3);
     mount.remount("rw");
-    thread::sleep(quick().retry);
     assert_eq!(house.drain(2), [0, 1]);
-    assert_eq!(house.if_killed(), 0);
+    let begin = Instant::now();
+    while house.if_killed() > 0 {
+        assert!(begin.elapsed() < PATIENCE, "it is tried again");
+        let _ = house.outbox.next();
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
