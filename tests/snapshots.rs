@@ -6,7 +6,7 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -69,7 +69,7 @@ fn an_object_is_shown_on_its_topic_and_kept_as_a_file() {
     let start = Instant::now();
     while files(kept.path()).is_empty() {
         assert!(start.elapsed() < START, "no file");
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     }
     let file = files(kept.path()).into_iter().next().unwrap();
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
@@ -94,4 +94,36 @@ fn nothing_is_shown_unless_it_is_asked_for() {
     assert!(serde_json::from_str::<Value>(&event.payload).unwrap()["snapshot"].is_null());
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.end().code, Some(0));
+}
+
+#[test]
+fn pictures_are_switched_off_and_on_again() {
+    let broker = Broker::start();
+    let folder = folder_of(&["musicians.jpg"]);
+    // Not the payload, which is no text.
+    let pictures = broker.properties("vigie/porch/front/snapshot/person");
+    let events = broker.subscribe("vigie/porch/front/events");
+    let states = broker.subscribe("vigie/porch/front/+/state");
+    let _daemon = Daemon::start(&(config(broker.port, folder.path()) + "[snapshot]\nretain = false\n"));
+    until(&pictures, "picture", |_| true);
+    let set = |what: &str, value: &str| {
+        broker.publish(&format!("vigie/porch/front/{what}/set"), value, false);
+        let topic = format!("vigie/porch/front/{what}/state");
+        until(&states, "state", |message| message.topic == topic && message.payload == value);
+    };
+    // Who is new has a best view, which is pictured if anything is.
+    let begin_anew = || {
+        set("detect", "OFF");
+        while !events.is_silent_for(Duration::from_millis(500)) {}
+        while !pictures.is_silent_for(Duration::from_millis(500)) {}
+        set("detect", "ON");
+        let is_person = |payload: &str| payload.contains("\"new\"") && payload.contains("\"person\"");
+        until(&events, "new object", |message| is_person(&message.payload));
+    };
+    set("snapshot", "OFF");
+    begin_anew();
+    assert!(pictures.is_silent_for(Duration::from_secs(3)), "pictures are off");
+    set("snapshot", "ON");
+    begin_anew();
+    until(&pictures, "picture", |_| true);
 }
