@@ -34,6 +34,15 @@ check "one person, and nobody else" test "$(events '.type == "new"' | wc -l)" = 
 check "nobody is in the zone: OFF" message 60 "$T/zone/right/person/occupancy" OFF
 check "the line's total: 1" retained "$T/line/middle/person/in" 1
 
+# --- what it has recorded of him
+recorded() { find /var/lib/vigie/clips/stage -name '*-person.json' 2>/dev/null | head -1; }
+check "he was recorded" until_true 60 sh -c '[ -n "$(find /var/lib/vigie/clips/stage -name "*-person.json")" ]'
+jq -c '{complete, frames, seconds, objects}' "$(recorded)"
+check "the clip says who it is" jq -e --arg man "$man" '.complete and .frames > 5 and .objects[0].id == $man' "$(recorded)"
+is_avi() { [ "$(head -c 4 "$1")" = RIFF ] && [ "$(tail -c +9 "$1" | head -c 4)" = "AVI " ]; }
+clip=$(recorded)
+check "it is AVI" is_avi "${clip%.json}.avi"
+
 # --- the daemon is killed while somebody is there
 note "kill -9 in the middle of the scene"
 feed_scene; mark
