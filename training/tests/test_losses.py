@@ -61,6 +61,25 @@ def test_padding_objects_are_never_assigned():
     assert not found.positive.any() and found.quality.sum() == 0
 
 
+@pytest.mark.parametrize("box", [[2, 33, 22, 35], [50, 5, 52, 60], [5, 5, 7, 7], [0, 0, 2, 2], [62, 62, 64, 64], [13, 13, 19, 19]])
+def test_every_object_has_an_anchor_however_thin_it_is(box):
+    centres = torch.from_numpy(anchor_grid(64, 64)[0])
+    object_ = boxes(box)
+    # As near as an anchor outside can come: a predicted box has its anchor in it.
+    predicted = torch.cat((torch.minimum(centres, object_[:, :2]), torch.maximum(centres, object_[:, 2:])), 1)[None]
+    found = assign(torch.full((1, len(centres), 1), 0.3), predicted, centres, torch.tensor([[0]]), object_[None])
+    assert found.positive.any() and found.quality.max() > 0
+    chosen = centres[found.positive[0]]
+    assert ((chosen > object_[:, :2] - 8) & (chosen < object_[:, 2:] + 8)).all(), "no farther than one cell"
+
+
+def test_objects_with_an_anchor_inside_are_not_widened():
+    centres = torch.from_numpy(anchor_grid(64, 64)[0])
+    predicted = torch.cat((centres - 4, centres + 4), 1)[None]
+    found = assign(torch.full((1, len(centres), 1), 0.3), predicted, centres, torch.tensor([[0]]), boxes([3, 3, 6, 6])[None])
+    assert centres[found.positive[0]].tolist() == [[4, 4]]
+
+
 def test_distribution_loss_shares_between_neighbouring_bins():
     logits = torch.randn(1, 4 * 16, generator=torch.Generator().manual_seed(3))
     log_p = logits.reshape(4, 16).log_softmax(-1)

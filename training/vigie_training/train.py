@@ -47,8 +47,18 @@ def new_model(args: argparse.Namespace, names: list[str]) -> Detector:
     if not fitting:
         raise InputError(f"{args.weights}: no tensor fits network {config.name!r}")
     model.load_state_dict(own | fitting)
-    print(f"{len(fitting)} of {len(own)} tensors from {args.weights}")
+    print(f"{len(fitting)} of {len(own)} tensors from {args.weights}{what_is_new(own, fitting)}")
     return model
+
+
+def what_is_new(own: dict, fitting: dict) -> str:
+    """What of the network the weights don't have: whole parts of it are named, since a backbone alone finds nothing yet."""
+    parts = dict.fromkeys(key.split(".")[0] for key in own)
+    new = [p for p in parts if not any(key.startswith(p + ".") for key in fitting)]
+    if not new:
+        return ""
+    old = " and ".join(p for p in parts if p not in new)
+    return f": the {old} alone; {' and '.join(new)} begin{'s' if len(new) == 1 else ''} with random weights"
 
 
 def _rows_of_classes(state: dict, own: dict, old: list[str], new: list[str]) -> dict:
@@ -56,11 +66,10 @@ def _rows_of_classes(state: dict, own: dict, old: list[str], new: list[str]) -> 
     rows = [(i, old.index(name)) for i, name in enumerate(new) if name in old]
     moved = dict(state)
     for key in (k for k in own if k.startswith("head.cls.") and k.split(".")[3] == "2"):
-        tensor = own[key].clone()
-        if key in state and state[key].shape[1:] == tensor.shape[1:]:
+        if key in state and state[key].shape[1:] == own[key].shape[1:]:
+            moved[key] = own[key].clone()
             for to, of in rows:
-                tensor[to] = state[key][of]
-        moved[key] = tensor
+                moved[key][to] = state[key][of]
     return moved
 
 
@@ -131,6 +140,9 @@ def train(args: argparse.Namespace) -> None:
 
     spec = DataSpec.load(args.data)
     split, val = spec.read("train", args.clip_boxes), spec.read("val", args.clip_boxes).subset(args.eval_pictures)
+    split, left_out = split.instructive()
+    if left_out:
+        print(f"{left_out} pictures left out: nothing to learn from them (no object of these classes, and none of them labelled)")
     if not args.allow_empty_classes:
         split.require_every_class()
     if len(split) < settings.batch:

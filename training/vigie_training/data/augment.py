@@ -14,8 +14,8 @@ from .letterbox import PAD
 from .pictures import PictureCache
 from .records import Split
 
-SLIVER = 0.15
-"""Share of an object that must remain for it to count."""
+SLIVER = 0.4
+"""Share of an object that must remain for it to count; of what is left of others nothing is learnt."""
 SMALLEST = 2
 """Pixels that an object must have on each side."""
 
@@ -24,7 +24,8 @@ SMALLEST = 2
 class Recipe:
     """How much of what."""
 
-    mosaic: float = 0.5
+    mosaic: float = 0.15
+    """Share of examples made of four pictures. Half of them would show large objects 2.5 times as seldom as they are met."""
     scale: tuple[float, float] = (0.6, 1.5)
     mosaic_scale: tuple[float, float] = (0.4, 1.1)
     stretch: float = 0.1

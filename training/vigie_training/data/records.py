@@ -46,6 +46,11 @@ class Split:
             np.add.at(counts, r.labels[~r.ignore], 1)
         return counts
 
+    def instructive(self) -> tuple["Split", int]:
+        """Without the pictures that teach nothing: no object to be learnt, and no class of which its absence may be concluded. -> and how many those are."""
+        kept = [r for r in self.records if r.labelled.any() or not r.ignore.all()]
+        return Split(self.name, self.names, kept), len(self) - len(kept)
+
     def subset(self, limit: int | None, seed: int = 0) -> "Split":
         """`limit` pictures drawn evenly at random (always the same ones for a seed), in their order; all where there are no more."""
         if not limit or limit >= len(self):
