@@ -20,6 +20,7 @@ from .checkpoint import load_weights
 from .data import DataSpec
 from .data.augment import Augmenter, Recipe
 from .data.pictures import PictureCache
+from .data.words import position
 from .errors import InputError, run_command
 from .evaluate import find_all
 from .fitting import Settings, Trainer, parse_stages
@@ -63,7 +64,7 @@ def what_is_new(own: dict, fitting: dict) -> str:
 
 def _rows_of_classes(state: dict, own: dict, old: list[str], new: list[str]) -> dict:
     """`state` with the last class layers' rows moved to where the new list has their classes."""
-    rows = [(i, old.index(name)) for i, name in enumerate(new) if name in old]
+    rows = [(i, at) for i, name in enumerate(new) if (at := position(name, old)) is not None]
     moved = dict(state)
     for key in (k for k in own if k.startswith("head.cls.") and k.split(".")[3] == "2"):
         if key in state and state[key].shape[1:] == own[key].shape[1:]:
@@ -115,6 +116,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
         raise InputError(f"precision {settings.precision!r} is not auto, fp32 or bf16")
     if settings.batch < 2:
         raise InputError(f"batch {settings.batch} is too small for batch norm", "2 or more; 16 is usual")
+    if not 0 <= settings.unsure[0] <= settings.unsure[1] <= 1:
+        raise InputError(f"--unsure {settings.unsure[0]:g} {settings.unsure[1]:g} is not a band of scores", "two numbers from 0 to 1: 0.2 0.35")
     parse_stages(settings.stages)
     return settings
 
@@ -140,6 +143,11 @@ def train(args: argparse.Namespace) -> None:
 
     spec = DataSpec.load(args.data)
     split, val = spec.read("train", args.clip_boxes), spec.read("val", args.clip_boxes).subset(args.eval_pictures)
+    if drawn := sum(int((r.scores < 1).sum()) for r in split.records):
+        split = split.judged(*settings.unsure)
+        kept = [(r.scores < 1, r.ignore) for r in split.records]
+        learnt, unsure = (sum(int((machine & (ignore == which)).sum()) for machine, ignore in kept) for which in (False, True))
+        print(f"{drawn} boxes by machines: {learnt} are learnt, {unsure} neither object nor background, {drawn - learnt - unsure} nothing")
     split, left_out = split.instructive()
     if left_out:
         print(f"{left_out} pictures left out: nothing to learn from them (no object of these classes, and none of them labelled)")

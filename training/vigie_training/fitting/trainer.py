@@ -154,7 +154,7 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             logits = model(pictures)
         size = (batch.size, batch.size)
-        loss, parts = self.loss(logits, size, *map(self._to_device, (batch.boxes, batch.labels, batch.weight)))
+        loss, parts = self.loss(logits, size, *map(self._to_device, (batch.boxes, batch.labels, batch.scores, batch.weight)))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.settings.clip_gradient)
