@@ -24,6 +24,7 @@ from .data.words import position
 from .errors import InputError, run_command
 from .evaluate import find_all
 from .fitting import Settings, Trainer, parse_stages
+from .fitting.host import keep_memory, take_share
 from .fitting.log import RunLog
 from .metrics import Scores, score
 from .network import Detector, NetworkConfig, preset_names
@@ -85,6 +86,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default: %(default)s)")
     p.add_argument("--threads", type=int, default=0, help="CPU threads for the arithmetic (default: PyTorch's choice)")
     p.add_argument("--workers", type=int, default=0, help="threads that make batches (default: 1 on a CPU, 8 for a GPU)")
+    share = p.add_mutually_exclusive_group()
+    share.add_argument("--greedy", dest="share", action="store_const", const="greedy", help="before all else on this machine, where that is allowed")
+    share.add_argument("--yield", dest="share", action="store_const", const="yield", help="behind all else on this machine")
+    p.set_defaults(share="fair")
     p.add_argument("--cache-gib", type=float, default=8, help="memory for decoded pictures (default: %(default)s)")
     p.add_argument("--evaluations", type=int, default=10, help="evaluations during the run (default: %(default)s)")
     p.add_argument("--eval-pictures", type=int, default=300, help="val pictures for each, 0: all (default: %(default)s)")
@@ -138,6 +143,9 @@ def train(args: argparse.Namespace) -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)  # the batch workers are the threads
+    keep_memory()
+    if said := take_share(args.share):
+        print(said)
     torch.manual_seed(settings.seed)
     workers = args.workers or (8 if args.device.startswith("cuda") else 1)
 

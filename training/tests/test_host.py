@@ -1,0 +1,58 @@
+"""What a run asks of its machine: in processes of their own, since it can't be taken back."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vigie_training.fitting.host import take_share
+
+
+def python(code: str, *arguments: str) -> str:
+    run = subprocess.run([sys.executable, "-c", code, *arguments], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    return run.stdout.strip()
+
+
+FAULTS = """
+import resource, numpy as np
+from vigie_training.fitting.host import keep_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(8):
+        np.ones(12 << 20)  # 96 MiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+given_back = faults()
+assert keep_memory()
+faults()
+print(given_back, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc alone is told")
+def test_memory_that_was_freed_is_not_cleared_again():
+    given_back, kept = map(int, python(FAULTS).split())
+    assert given_back > 8 and kept < given_back / 4
+
+
+def test_a_fair_share_is_what_one_has():
+    before = os.nice(0)
+    assert take_share("fair") == "" and os.nice(0) == before
+
+
+SHARE = "import os, sys, pathlib; from vigie_training.fitting.host import take_share; print(take_share(sys.argv[1], pathlib.Path(sys.argv[2])), os.nice(0))"
+
+
+def test_yielding_is_always_allowed(tmp_path):
+    assert python(SHARE, "yield", str(tmp_path / "group")) == "nice 19: this process and its session (autogroup) 19"
+    assert (tmp_path / "group").read_text() == "19"
+    assert python(SHARE, "yield", str(tmp_path / "none/group")) == "nice 19: this process 19"
+
+
+def test_greed_that_is_not_allowed_is_no_error(tmp_path):
+    said = python(SHARE, "greedy", str(tmp_path / "none/group"))
+    assert said in ("nice -15: this process -15", f"nice -15 is not allowed, going on as it is {os.nice(0)}")

@@ -1,0 +1,44 @@
+"""What a run may ask of the machine that it runs on. Nothing here changes what is computed, and nothing here fails."""
+
+import ctypes
+import os
+import platform
+from pathlib import Path
+
+AUTOGROUP = Path("/proc/self/autogroup")
+
+
+def keep_memory() -> bool:
+    """Tell glibc's malloc to keep what was freed. -> whether it is there to be told.
+
+    It gives every tensor of more than 32 MiB back to the kernel when it is freed, and has its pages cleared when the next step asks for
+    them again. These are `mallopt`'s names for MALLOC_MMAP_MAX_=0, MALLOC_TRIM_THRESHOLD_=-1 and MALLOC_TOP_PAD_=268435456.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mmap_max, trim_threshold, top_pad = -4, -1, -2
+    libc = ctypes.CDLL(None)
+    return all([libc.mallopt(mmap_max, 0), libc.mallopt(trim_threshold, -1), libc.mallopt(top_pad, 256 << 20)])
+
+
+def take_share(wanted: str, autogroup: Path = AUTOGROUP) -> str:
+    """Ask for a `greedy` or a `yield`ing share of the processors; `fair` leaves it. -> what came of it, for the log; empty for nothing.
+
+    Linux shares processors between sessions (autogroups) first, and between the processes of one by their nice values: beside a build in
+    another terminal `nice` alone does nothing.
+    """
+    if wanted == "fair":
+        return ""
+    nice = {"greedy": -15, "yield": 19}[wanted]
+    done = []
+    try:
+        os.nice(nice - os.nice(0))
+        done.append("this process")
+    except OSError:
+        pass
+    try:
+        autogroup.write_text(str(nice))
+        done.append("its session (autogroup)")
+    except OSError:
+        pass
+    return f"nice {nice}: {' and '.join(done)}" if done else f"nice {nice} is not allowed, going on as it is"
