@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vigie_training.fitting.host import take_share
+from vigie_training.fitting.host import has_bf16, take_share
 
 
 def python(code: str, *arguments: str) -> str:
@@ -56,3 +56,18 @@ def test_yielding_is_always_allowed(tmp_path):
 def test_greed_that_is_not_allowed_is_no_error(tmp_path):
     said = python(SHARE, "greedy", str(tmp_path / "none/group"))
     assert said in ("nice -15: this process -15", f"nice -15 is not allowed, going on as it is {os.nice(0)}")
+
+
+@pytest.mark.parametrize(
+    "text, has",
+    [
+        ("model name\t: x\nflags\t\t: fpu avx512f avx512_bf16 sse\n", True),
+        ("flags\t\t: fpu avx2 avx512_vnni\n", False),
+        ("processor\t: 0\nFeatures\t: fp asimd asimddp i8mm bf16\n", True),
+        ("", False),
+    ],
+)
+def test_bf16_is_read_from_the_processors_flags(tmp_path, text, has):
+    (tmp_path / "cpuinfo").write_text(text)
+    assert has_bf16(tmp_path / "cpuinfo") == has
+    assert not has_bf16(tmp_path / "missing")

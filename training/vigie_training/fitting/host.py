@@ -6,6 +6,17 @@ import platform
 from pathlib import Path
 
 AUTOGROUP = Path("/proc/self/autogroup")
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def has_bf16(cpuinfo: Path = CPUINFO) -> bool:
+    """Whether the processor multiplies bf16 numbers, rather than widening them first."""
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((line.split(":", 1)[1].split() for line in lines if line.lower().startswith(("flags", "features"))), [])
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
 
 
 def keep_memory() -> bool:

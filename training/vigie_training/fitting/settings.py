@@ -31,7 +31,7 @@ class Settings:
     """Boxes that a machine drew: with a score below the first they are nothing, below the second neither object nor background."""
     seed: int = 0
     precision: str = "auto"
-    """fp32, bf16, or auto: bf16 on a GPU."""
+    """fp32, bf16, or auto: bf16 on a GPU, and on a processor that multiplies it (AVX-512 BF16, AMX, ARM's BF16)."""
     compile: bool = False
 
     def to_dict(self) -> dict:
