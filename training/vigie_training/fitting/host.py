@@ -1,5 +1,7 @@
 """What a run may ask of the machine that it runs on. Nothing here changes what is computed, and nothing here fails."""
 
+import atexit
+import contextlib
 import ctypes
 import os
 import platform
@@ -36,7 +38,7 @@ def take_share(wanted: str, autogroup: Path = AUTOGROUP) -> str:
     """Ask for a `greedy` or a `yield`ing share of the processors; `fair` leaves it. -> what came of it, for the log; empty for nothing.
 
     Linux shares processors between sessions (autogroups) first, and between the processes of one by their nice values: beside a build in
-    another terminal `nice` alone does nothing.
+    another terminal `nice` alone does nothing. The session's value is put back when this process ends.
     """
     if wanted == "fair":
         return ""
@@ -48,8 +50,15 @@ def take_share(wanted: str, autogroup: Path = AUTOGROUP) -> str:
     except OSError:
         pass
     try:
+        before = autogroup.read_text().split()[-1]
         autogroup.write_text(str(nice))
+        atexit.register(_put_back, autogroup, before)
         done.append("its session (autogroup)")
-    except OSError:
+    except (OSError, IndexError):
         pass
     return f"nice {nice}: {' and '.join(done)}" if done else f"nice {nice} is not allowed, going on as it is"
+
+
+def _put_back(autogroup: Path, before: str) -> None:
+    with contextlib.suppress(OSError):
+        autogroup.write_text(before)
