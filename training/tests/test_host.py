@@ -44,13 +44,17 @@ def test_a_fair_share_is_what_one_has():
     assert take_share("fair") == "" and os.nice(0) == before
 
 
-SHARE = "import os, sys, pathlib; from vigie_training.fitting.host import take_share; print(take_share(sys.argv[1], pathlib.Path(sys.argv[2])), os.nice(0))"
+SHARE = """
+import os, sys, pathlib
+from vigie_training.fitting.host import take_share
+print(take_share(sys.argv[1], pathlib.Path(sys.argv[2])), os.nice(0))
+"""
 
 
 def test_yielding_is_always_allowed_and_the_session_gets_its_value_back(tmp_path):
     group = tmp_path / "group"
     group.write_text("/autogroup-104 nice 3\n")
-    said = python(SHARE + "; print(pathlib.Path(sys.argv[2]).read_text())", "yield", str(group))
+    said = python(SHARE + "print(pathlib.Path(sys.argv[2]).read_text())", "yield", str(group))
     assert said.split("\n") == ["nice 19: this process and its session (autogroup) 19", "19"] and group.read_text() == "3"
     assert python(SHARE, "yield", str(tmp_path / "none/group")) == "nice 19: this process 19"
 

@@ -95,7 +95,8 @@ def empty_logits(nc, size=64, value=-2.0):
 
 def test_without_objects_only_the_class_loss_remains():
     anchors = len(anchor_grid(64, 64)[0])
-    loss, parts = DetectionLoss(2)(empty_logits(2), (64, 64), torch.zeros(1, 1, 4), torch.tensor([[-1]]), torch.zeros(1, 1), torch.ones(1, anchors, 2))
+    none = torch.zeros(1, 1, 4), torch.tensor([[-1]]), torch.zeros(1, 1)
+    loss, parts = DetectionLoss(2)(empty_logits(2), (64, 64), *none, torch.ones(1, anchors, 2))
     assert parts.box == 0 and parts.dfl == 0
     assert loss.item() == pytest.approx(0.5 * anchors * 2 * F.softplus(torch.tensor(-2.0)).item(), rel=1e-4)
 

@@ -15,7 +15,7 @@ from vigie_training.data.merging import FATES, Rules, agreement, merge, overlaps
 from vigie_training.dedup import from_voc
 
 PEOPLE = [{"id": 3, "name": "motorbike"}, {"id": 4, "name": "dog"}, {"id": 9, "name": "person"}]
-MACHINE = [{"id": 1, "name": "person"}, {"id": 2, "name": "motorcycle"}, {"id": 3, "name": "truck"}, {"id": 4, "name": "dog"}, {"id": 5, "name": "cat"}]
+MACHINE = [{"id": i, "name": n} for i, n in enumerate(("person", "motorcycle", "truck", "dog", "cat"), 1)]
 
 
 def merged_of(people: list, machine: list, labelled: list | None = None, rules: Rules | None = None):

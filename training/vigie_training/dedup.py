@@ -76,12 +76,14 @@ def command(args: argparse.Namespace) -> None:
     kept = [i for i in range(len(new)) if i not in why and i not in named]
     write(raw, kept, path, out)
     itself = len(new) - len(kept) - elsewhere - len(named)
-    print(f"{path}: {len(new)} pictures; dropped: {len(named)} by name, {elsewhere} that other sets have, {itself} repeated; {len(kept)} kept in {out}")
+    dropped = f"{len(named)} by name, {elsewhere} that other sets have, {itself} repeated"
+    print(f"{path}: {len(new)} pictures; dropped: {dropped}; {len(kept)} kept in {out}")
     for other in args.against:
         print(f"  {sum(w[0] == str(Path(other)) for w in why.values()):>6} resemble one of {other} most")
     if args.pairs:
         with open(args.pairs, "w", newline="") as file:
-            csv.writer(file).writerows([("dropped", "set", "repeats", "bits", "correlation"), *((raw["images"][a]["file_name"], *w) for a, w in why.items())])
+            rows = [(raw["images"][a]["file_name"], *w) for a, w in why.items()]
+            csv.writer(file).writerows([("dropped", "set", "repeats", "bits", "correlation"), *rows])
     if args.sheet and why:
         sheet(args.sheet, path, raw["images"], why)
 

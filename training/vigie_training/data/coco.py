@@ -36,7 +36,7 @@ def parse_coco(path: Path) -> dict:
 
 
 def read_coco(path: Path, names: list[str], split: str, clip: bool, aliases: dict[str, str] | None = None) -> Split:
-    """Categories are matched with `names` by name, COCO's and VOC's words being the same; `aliases` gives more names. Objects of others are left out."""
+    """Categories are matched with `names` by name; VOC's words mean COCO's, and `aliases` adds more. Objects of others are left out."""
     raw = parse_coco(path)
     if not raw["images"]:
         raise InputError(f"{path}: no images in it")

@@ -54,7 +54,7 @@ class Split:
         return counts
 
     def instructive(self) -> tuple["Split", int]:
-        """Without the pictures that teach nothing: no object to be learnt, and no class of which its absence may be concluded. -> and how many those are."""
+        """Without the pictures that teach nothing: no object in them, and no class that is surely absent. -> and how many those are."""
         kept = [r for r in self.records if r.labelled.any() or not r.ignore.all()]
         return Split(self.name, self.names, kept), len(self) - len(kept)
 

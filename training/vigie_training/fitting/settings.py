@@ -7,7 +7,7 @@ from ..data.augment import Recipe
 
 @dataclass(frozen=True)
 class Settings:
-    """Defaults are those that trained the shipped model, apart from its length."""
+    """Defaults are what has served best so far (`EXPERIMENTS.md`), apart from the length of a run."""
 
     batch: int = 16
     epochs: float = 100.0
