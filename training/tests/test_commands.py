@@ -131,6 +131,15 @@ def test_weights_for_other_classes_are_matched_by_name(weights_file):
     assert all(torch.equal(model.state_dict()[k], v) for k, v in weights.state.items() if k.startswith(("backbone.", "neck.")))
 
 
+def test_weights_of_a_backbone_alone_are_said_to_be_that(weights_file, capsys):
+    file, weights = weights_file
+    backbone = {k: v for k, v in weights.state.items() if k.startswith("backbone.")}
+    save_weights(Weights(backbone, weights.names, weights.config, 0), file)
+    model = new_model(argparse.Namespace(weights=str(file), network=None), ["zebra"])
+    assert all(torch.equal(model.state_dict()[k], v) for k, v in backbone.items())
+    assert capsys.readouterr().out.endswith("w.safetensors: the backbone alone; neck and head begin with random weights\n")
+
+
 @pytest.fixture
 def weights_file(tmp_path):
     config = NetworkConfig.load("xxs")

@@ -46,7 +46,8 @@ def tile(cells: list[np.ndarray], columns: int) -> np.ndarray:
 def save(path: str | Path, page: np.ndarray) -> None:
     """As JPEG or PNG, by the name."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(page, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 88] if Path(path).suffix.lower() in (".jpg", ".jpeg") else []
+    cv2.imwrite(str(path), cv2.cvtColor(page, cv2.COLOR_RGB2BGR), quality)
 
 
 def write_sheet(path: str, split: Split, found: list[Found], count: int, confidence: float) -> None:

@@ -20,9 +20,11 @@ from .checkpoint import load_weights
 from .data import DataSpec
 from .data.augment import Augmenter, Recipe
 from .data.pictures import PictureCache
+from .data.words import position
 from .errors import InputError, run_command
 from .evaluate import find_all
 from .fitting import Settings, Trainer, parse_stages
+from .fitting.host import keep_memory, take_share
 from .fitting.log import RunLog
 from .metrics import Scores, score
 from .network import Detector, NetworkConfig, preset_names
@@ -47,20 +49,29 @@ def new_model(args: argparse.Namespace, names: list[str]) -> Detector:
     if not fitting:
         raise InputError(f"{args.weights}: no tensor fits network {config.name!r}")
     model.load_state_dict(own | fitting)
-    print(f"{len(fitting)} of {len(own)} tensors from {args.weights}")
+    print(f"{len(fitting)} of {len(own)} tensors from {args.weights}{what_is_new(own, fitting)}")
     return model
+
+
+def what_is_new(own: dict, fitting: dict) -> str:
+    """What of the network the weights don't have: whole parts of it are named, since a backbone alone finds nothing yet."""
+    parts = dict.fromkeys(key.split(".")[0] for key in own)
+    new = [p for p in parts if not any(key.startswith(p + ".") for key in fitting)]
+    if not new:
+        return ""
+    old = " and ".join(p for p in parts if p not in new)
+    return f": the {old} alone; {' and '.join(new)} begin{'s' if len(new) == 1 else ''} with random weights"
 
 
 def _rows_of_classes(state: dict, own: dict, old: list[str], new: list[str]) -> dict:
     """`state` with the last class layers' rows moved to where the new list has their classes."""
-    rows = [(i, old.index(name)) for i, name in enumerate(new) if name in old]
+    rows = [(i, at) for i, name in enumerate(new) if (at := position(name, old)) is not None]
     moved = dict(state)
     for key in (k for k in own if k.startswith("head.cls.") and k.split(".")[3] == "2"):
-        tensor = own[key].clone()
-        if key in state and state[key].shape[1:] == tensor.shape[1:]:
+        if key in state and state[key].shape[1:] == own[key].shape[1:]:
+            moved[key] = own[key].clone()
             for to, of in rows:
-                tensor[to] = state[key][of]
-        moved[key] = tensor
+                moved[key][to] = state[key][of]
     return moved
 
 
@@ -75,6 +86,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default: %(default)s)")
     p.add_argument("--threads", type=int, default=0, help="CPU threads for the arithmetic (default: PyTorch's choice)")
     p.add_argument("--workers", type=int, default=0, help="threads that make batches (default: 1 on a CPU, 8 for a GPU)")
+    share = p.add_mutually_exclusive_group()
+    share.add_argument("--greedy", dest="share", action="store_const", const="greedy", help="before all else on this machine, where that is allowed")
+    share.add_argument("--yield", dest="share", action="store_const", const="yield", help="behind all else on this machine")
+    p.set_defaults(share="fair")
     p.add_argument("--cache-gib", type=float, default=8, help="memory for decoded pictures (default: %(default)s)")
     p.add_argument("--evaluations", type=int, default=10, help="evaluations during the run (default: %(default)s)")
     p.add_argument("--eval-pictures", type=int, default=300, help="val pictures for each, 0: all (default: %(default)s)")
@@ -106,6 +121,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
         raise InputError(f"precision {settings.precision!r} is not auto, fp32 or bf16")
     if settings.batch < 2:
         raise InputError(f"batch {settings.batch} is too small for batch norm", "2 or more; 16 is usual")
+    if not 0 <= settings.unsure[0] <= settings.unsure[1] <= 1:
+        raise InputError(f"--unsure {settings.unsure[0]:g} {settings.unsure[1]:g} is not a band of scores", "two numbers from 0 to 1: 0.2 0.35")
     parse_stages(settings.stages)
     return settings
 
@@ -126,11 +143,22 @@ def train(args: argparse.Namespace) -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)  # the batch workers are the threads
+    keep_memory()
+    if said := take_share(args.share):
+        print(said)
     torch.manual_seed(settings.seed)
     workers = args.workers or (8 if args.device.startswith("cuda") else 1)
 
     spec = DataSpec.load(args.data)
     split, val = spec.read("train", args.clip_boxes), spec.read("val", args.clip_boxes).subset(args.eval_pictures)
+    if drawn := sum(int((r.scores < 1).sum()) for r in split.records):
+        split = split.judged(*settings.unsure)
+        kept = [(r.scores < 1, r.ignore) for r in split.records]
+        learnt, unsure = (sum(int((machine & (ignore == which)).sum()) for machine, ignore in kept) for which in (False, True))
+        print(f"{drawn} boxes by machines: {learnt} are learnt, {unsure} neither object nor background, {drawn - learnt - unsure} nothing")
+    split, left_out = split.instructive()
+    if left_out:
+        print(f"{left_out} pictures left out: nothing to learn from them (no object of these classes, and none of them labelled)")
     if not args.allow_empty_classes:
         split.require_every_class()
     if len(split) < settings.batch:

@@ -13,12 +13,13 @@ from .records import Split
 
 @dataclass
 class Batch:
-    """Pictures B x S x S x 3 u8, boxes B x M x 4, labels B x M (-1: none), weight B x anchors x classes u8."""
+    """Pictures B x S x S x 3 u8, boxes B x M x 4, labels B x M (-1: none), scores B x M, weight B x anchors x classes u8."""
 
     size: int
     pictures: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
+    scores: np.ndarray
     weight: np.ndarray
 
     @classmethod
@@ -26,9 +27,11 @@ class Batch:
         most = max(1, max(len(e.labels) for e in examples))
         boxes = np.zeros((len(examples), most, 4), np.float32)
         labels = np.full((len(examples), most), -1, np.int64)
+        scores = np.zeros((len(examples), most), np.float32)
         for i, e in enumerate(examples):
-            boxes[i, : len(e.labels)], labels[i, : len(e.labels)] = e.boxes, e.labels
-        return cls(size, np.stack([e.picture for e in examples]), boxes, labels, np.stack([e.weight for e in examples]))
+            count = len(e.labels)
+            boxes[i, :count], labels[i, :count], scores[i, :count] = e.boxes, e.labels, e.scores
+        return cls(size, np.stack([e.picture for e in examples]), boxes, labels, scores, np.stack([e.weight for e in examples]))
 
 
 def repeat_factors(split: Split, threshold: float, most: float = 3.0) -> np.ndarray:

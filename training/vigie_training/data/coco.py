@@ -1,11 +1,13 @@
 """COCO's JSON: `images`, `annotations` (`bbox` x, y, w, h in pixels), `categories`.
 
 Beyond COCO, an image may have `shard` (the tar file that holds it, next to the JSON) and `labelled_classes` (ids of the
-categories that are exhaustively labelled in it; without the key: all), an annotation `difficult`.
+categories that are exhaustively labelled in it; without the key: all), an annotation `difficult`, and `score` if a machine drew it:
+how sure it was, from 0 to 1.
 """
 
 import json
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,15 @@ import numpy as np
 from ..errors import InputError
 from .pictures import PictureRef, index_shard
 from .records import Record, Split, checked_boxes, raise_problems
+from .words import position
 
 
 def category_names(path: Path) -> list[str]:
     """The file's class names in the order of their ids."""
-    return [c["name"] for c in sorted(_parse(path)["categories"], key=lambda c: c["id"])]
+    return [c["name"] for c in sorted(parse_coco(path)["categories"], key=lambda c: c["id"])]
 
 
-def _parse(path: Path) -> dict:
+def parse_coco(path: Path) -> dict:
     try:
         raw = json.loads(path.read_bytes())
     except OSError as error:
@@ -32,17 +35,17 @@ def _parse(path: Path) -> dict:
     return raw
 
 
-def read_coco(path: Path, names: list[str], split: str, clip: bool) -> Split:
-    """Categories are matched with `names` by name; objects of others are left out."""
-    raw = _parse(path)
+def read_coco(path: Path, names: list[str], split: str, clip: bool, aliases: dict[str, str] | None = None) -> Split:
+    """Categories are matched with `names` by name; VOC's words mean COCO's, and `aliases` adds more. Objects of others are left out."""
+    raw = parse_coco(path)
     if not raw["images"]:
         raise InputError(f"{path}: no images in it")
-    of_name = {n: i for i, n in enumerate(names)}
-    of_id = {c["id"]: of_name.get(c["name"]) for c in raw["categories"]}
+    aliases = aliases or {}
+    of_id = {c["id"]: position(aliases.get(c["name"], c["name"]), names) for c in raw["categories"]}
     annotations = defaultdict(list)
     for a in raw["annotations"]:
         annotations[a["image_id"]].append(a)
-    find = _finder(path, raw["images"])
+    find = picture_finder(path, raw["images"])
     problems: list[str] = []
     result = Split(split, names)
     for image in raw["images"]:
@@ -54,7 +57,7 @@ def read_coco(path: Path, names: list[str], split: str, clip: bool) -> Split:
     return result
 
 
-def _finder(path: Path, images: list[dict]):
+def picture_finder(path: Path, images: list[dict]) -> Callable[[dict], PictureRef | None]:
     """-> function from an image's entry to its bytes."""
     shards = {s: index_shard(path.parent / s) for s in sorted({i["shard"] for i in images if "shard" in i})}
 
@@ -80,9 +83,19 @@ def _record(path, image, annotations, of_id, nc, find, clip, problems) -> Record
     boxes, keep = checked_boxes(image["file_name"], boxes, image["width"], image["height"], clip, problems)
     labels = np.array([of_id[a["category_id"]] for a in annotations], np.int64)
     ignore = np.array([bool(a.get("iscrowd") or a.get("difficult")) for a in annotations], bool)
-    labelled = np.zeros(nc, bool)
-    labelled[[i for c in image.get("labelled_classes", of_id) if (i := of_id[c]) is not None]] = True
+    scores = np.array([a.get("score", 1.0) for a in annotations], np.float32)
+    if ((scores < 0) | (scores > 1)).any():
+        problems.append(f"{image['file_name']}: a score of {scores[(scores < 0) | (scores > 1)][0]:g} is not between 0 and 1")
     return Record(
-        image["file_name"], picture, image["width"], image["height"], boxes[keep], labels[keep], ignore[keep], labelled,
-        image.get("source", ""), image["id"],
+        image["file_name"], picture, image["width"], image["height"], boxes[keep], labels[keep], ignore[keep],
+        _labelled(image.get("labelled_classes", of_id), of_id, nc), scores[keep], image.get("source", ""), image["id"],
     )  # fmt: skip
+
+
+def _labelled(listed: Iterable[int], of_id: dict[int, int | None], nc: int) -> np.ndarray:
+    """A class is labelled where every category that means it is listed."""
+    listed = {c for c in listed if of_id[c] is not None}
+    labelled = np.zeros(nc, bool)
+    labelled[[of_id[c] for c in listed]] = True
+    labelled[[i for c, i in of_id.items() if i is not None and c not in listed]] = False
+    return labelled

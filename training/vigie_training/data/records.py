@@ -1,13 +1,14 @@
 """What is known of each picture, whichever format it came from, and the checks that every format shares."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from .pictures import PictureRef
+from .words import same_class
 
 
 @dataclass
@@ -24,8 +25,14 @@ class Record:
     """Crowds and `difficult` objects: neither object nor background, in training and in evaluation."""
     labelled: np.ndarray
     """For each class, whether every object of it in this picture has a box. Of other classes nothing may be concluded."""
+    scores: np.ndarray | None = None
+    """How sure the one who drew each box was, 0 to 1; a person's are 1, and so are all without an entry."""
     source: str = ""
     coco_id: Any = None
+
+    def __post_init__(self) -> None:
+        if self.scores is None:
+            self.scores = np.ones(len(self.labels), np.float32)
 
 
 @dataclass
@@ -46,6 +53,15 @@ class Split:
             np.add.at(counts, r.labels[~r.ignore], 1)
         return counts
 
+    def instructive(self) -> tuple["Split", int]:
+        """Without the pictures that teach nothing: no object in them, and no class that is surely absent. -> and how many those are."""
+        kept = [r for r in self.records if r.labelled.any() or not r.ignore.all()]
+        return Split(self.name, self.names, kept), len(self) - len(kept)
+
+    def judged(self, low: float, high: float) -> "Split":
+        """What machines drew, by its score: below `low` it is nothing, below `high` neither object nor background, above it an object."""
+        return Split(self.name, self.names, [_judged(r, low, high) for r in self.records])
+
     def subset(self, limit: int | None, seed: int = 0) -> "Split":
         """`limit` pictures drawn evenly at random (always the same ones for a seed), in their order; all where there are no more."""
         if not limit or limit >= len(self):
@@ -63,14 +79,20 @@ class Split:
             )
 
 
+def _judged(r: Record, low: float, high: float) -> Record:
+    keep = r.scores >= low
+    ignore = (r.ignore | (r.scores < high))[keep]
+    return replace(r, boxes=r.boxes[keep], labels=r.labels[keep], scores=r.scores[keep], ignore=ignore)
+
+
 def require_same_classes(model: list[str], data: list[str]) -> None:
-    """A model can only be measured on, and quantized with, pictures of its own classes."""
-    if model == data:
+    """A model can only be measured on, and quantized with, pictures of its own classes (`motorbike` is `motorcycle`)."""
+    if len(model) == len(data) and all(same_class(a, b) for a, b in zip(model, data)):
         return
     if len(model) != len(data):
         first = f"{', '.join(model[:4])}, … and {', '.join(data[:4])}, …"
     else:
-        at = next(i for i, (a, b) in enumerate(zip(model, data)) if a != b)
+        at = next(i for i, (a, b) in enumerate(zip(model, data)) if not same_class(a, b))
         first = f"class {at} is {model[at]!r} in the model and {data[at]!r} in the data set"
     raise InputError(
         f"the model's {len(model)} classes are not the data set's {len(data)}: {first}",

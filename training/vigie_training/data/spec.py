@@ -4,9 +4,11 @@ path: ../dataset            # optional; relative to this file
 train: images/train         # a folder, a text file of paths, a COCO .json, or a list of these
 val: [val.json, val2.json]
 names: [person, car]        # or {0: person, 1: car}; with COCO files it may be left out, or choose some of their classes
+aliases: {van: car}         # optional; more names that COCO files may have for a class. VOC's and COCO's are known:
+                            # `motorbike` is `motorcycle`, `aeroplane` is `airplane`, `sofa` is `couch`, …
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -14,6 +16,7 @@ import yaml
 from ..errors import InputError
 from .coco import category_names, read_coco
 from .records import Split
+from .words import position, same_class
 from .yolo import read_yolo
 
 
@@ -24,6 +27,7 @@ class DataSpec:
     names: list[str]
     splits: dict[str, list[Path]]
     where: Path
+    aliases: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: str | Path) -> "DataSpec":
@@ -49,7 +53,8 @@ class DataSpec:
             for entry in splits[key]:
                 if not entry.exists():
                     raise InputError(f"{path}: {key}: {entry} does not exist", "paths are relative to `path`, and that to the file")
-        return cls(cls._names(raw.get("names"), splits, path), splits, path)
+        names = cls._names(raw.get("names"), splits, path)
+        return cls(names, splits, path, cls._aliases(raw.get("aliases") or {}, names, path))
 
     @classmethod
     def _of_folder(cls, folder: Path) -> "DataSpec":
@@ -70,9 +75,18 @@ class DataSpec:
                 raise InputError(f"{where}: `names` is missing", "list the classes in the order of their numbers in the label files")
             raw = category_names(files[0])
         names = [str(n) for n in raw]
-        if not names or len(set(names)) != len(names):
+        if not names or any(same_class(a, b) for i, a in enumerate(names) for b in names[:i]):
             raise InputError(f"{where}: `names` is empty or names a class twice")
         return names
+
+    @staticmethod
+    def _aliases(raw: object, names: list[str], where: Path) -> dict[str, str]:
+        if not isinstance(raw, dict):
+            raise InputError(f"{where}: `aliases` is not a mapping", "one line a name, as in `aliases: {van: car}`")
+        unknown = [n for n in raw.values() if position(str(n), names) is None]
+        if unknown:
+            raise InputError(f"{where}: aliases: {unknown[0]!r} is none of `names`", "the classes stand on the right, as in {van: car}")
+        return {str(k): str(v) for k, v in raw.items()}
 
     def read(self, split: str, clip_boxes: bool = False) -> Split:
         """The pictures of a split, all its parts together."""
@@ -80,6 +94,8 @@ class DataSpec:
             raise InputError(f"{self.where}: there is no {split} split")
         merged = Split(split, self.names)
         for path in self.splits[split]:
-            read = read_coco if path.suffix == ".json" else read_yolo
-            merged.records += read(path, self.names, split, clip_boxes).records
+            if path.suffix == ".json":
+                merged.records += read_coco(path, self.names, split, clip_boxes, self.aliases).records
+            else:
+                merged.records += read_yolo(path, self.names, split, clip_boxes).records
         return merged

@@ -7,7 +7,7 @@ from ..data.augment import Recipe
 
 @dataclass(frozen=True)
 class Settings:
-    """Defaults are those that trained the shipped model, apart from its length."""
+    """Defaults are what has served best so far (`EXPERIMENTS.md`), apart from the length of a run."""
 
     batch: int = 16
     epochs: float = 100.0
@@ -27,9 +27,11 @@ class Settings:
     """Share of the run at its end without mosaics, so that it ends on pictures as they are."""
     repeat_threshold: float = 0.05
     """Pictures with a class found in less than this share of pictures are seen more often; 0: never."""
+    unsure: tuple[float, float] = (0.2, 0.35)
+    """Boxes that a machine drew: with a score below the first they are nothing, below the second neither object nor background."""
     seed: int = 0
     precision: str = "auto"
-    """fp32, bf16, or auto: bf16 on a GPU."""
+    """fp32, bf16, or auto: bf16 on a GPU, and on a processor that multiplies it (AVX-512 BF16, AMX, ARM's BF16)."""
     compile: bool = False
 
     def to_dict(self) -> dict:
@@ -38,9 +40,9 @@ class Settings:
     @classmethod
     def from_dict(cls, raw: dict) -> "Settings":
         known = {f.name for f in fields(cls)} & set(raw)
-        values = {k: raw[k] for k in known}
+        values = _tuples({k: raw[k] for k in known})
         if isinstance(values.get("recipe"), dict):
-            values["recipe"] = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values["recipe"].items()})
+            values["recipe"] = Recipe(**_tuples(values["recipe"]))
         return cls(**values)
 
 
@@ -52,5 +54,9 @@ def differences(before: dict, now: Settings) -> dict[str, tuple]:
 
 def _flat(settings: dict) -> dict:
     """The recipe's entries beside the others, and lists as tuples: a checkpoint may have either."""
-    flat = {k: v for k, v in settings.items() if k != "recipe"} | dict(settings.get("recipe") or {})
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()}
+    return _tuples({k: v for k, v in settings.items() if k != "recipe"} | dict(settings.get("recipe") or {}))
+
+
+def _tuples(values: dict) -> dict:
+    """Lists as tuples: YAML and the command line give lists."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -24,6 +24,7 @@ from ..losses import DetectionLoss
 from ..metrics import Scores
 from ..network import Detector
 from .average import MovingAverage
+from .host import has_bf16
 from .log import RunLog
 from .schedule import Schedule
 from .settings import Settings, differences
@@ -42,6 +43,8 @@ class Trainer:
         self.average = MovingAverage(self.model, settings.ema)
         self.optimizer = _optimizer(self.model, settings)
         self.loss = DetectionLoss(model.nc, model.config.reg_max)
+        fast = self.device.type == "cuda" or has_bf16()
+        self.bf16 = settings.precision == "bf16" or (settings.precision == "auto" and fast)
         split = augmenter.split
         factors = repeat_factors(split, settings.repeat_threshold) if settings.repeat_threshold else np.ones(len(split))
         self.order = Order(factors, settings.batch, settings.seed)
@@ -150,11 +153,10 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         pictures = self._to_device(batch.pictures).permute(0, 3, 1, 2).float().div_(255)
-        bf16 = self.settings.precision == "bf16" or (self.settings.precision == "auto" and self.device.type == "cuda")
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             logits = model(pictures)
         size = (batch.size, batch.size)
-        loss, parts = self.loss(logits, size, *map(self._to_device, (batch.boxes, batch.labels, batch.weight)))
+        loss, parts = self.loss(logits, size, *map(self._to_device, (batch.boxes, batch.labels, batch.scores, batch.weight)))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.settings.clip_gradient)

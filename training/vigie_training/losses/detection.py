@@ -1,7 +1,8 @@
 """YOLOv8's loss: binary cross-entropy for classes, CIoU and the distribution focal loss for boxes, on task-aligned anchors.
 
 The class loss takes a weight for every anchor and class: 0 where the labels say nothing (a class not exhaustively labelled in that
-picture, a crowd), so that an unlabelled car is not learnt as background.
+picture, a crowd), so that an unlabelled car is not learnt as background. An object has a score: how sure the one who labelled it was, 1
+for a person, less for a machine. The class aims at that share of what it would aim at, and the box counts so much less.
 """
 
 from dataclasses import dataclass
@@ -32,8 +33,13 @@ class DetectionLoss:
         self.nc, self.reg_max = nc, reg_max
         self.gains = (box, cls, dfl)
 
-    def __call__(self, logits: Logits, size: tuple[int, int], objects: Tensor, labels: Tensor, weight: Tensor) -> tuple[Tensor, LossParts]:
-        """objects B x M x 4 (x1, y1, x2, y2 in input pixels), labels B x M (-1: none), weight B x N x nc. -> the sum to minimize, its parts."""
+    def __call__(
+        self, logits: Logits, size: tuple[int, int], objects: Tensor, labels: Tensor, scores: Tensor, weight: Tensor
+    ) -> tuple[Tensor, LossParts]:
+        """objects B x M x 4 (x1, y1, x2, y2 in input pixels), labels B x M (-1: none), scores B x M, weight B x N x nc.
+
+        -> the sum to minimize, its parts.
+        """
         box = torch.cat([b.flatten(2) for b, _ in logits], dim=2).float().transpose(1, 2)  # B x N x 4·reg_max
         cls = torch.cat([c.flatten(2) for _, c in logits], dim=2).float().transpose(1, 2)  # B x N x nc
         centres, strides = (torch.from_numpy(a).to(box.device) for a in anchor_grid(*size))
@@ -42,7 +48,7 @@ class DetectionLoss:
 
         b, n = found.positive.nonzero(as_tuple=True)
         chosen = found.objects[b, n]
-        label, quality = labels[b, chosen], found.quality[b, n]
+        label, quality = labels[b, chosen], found.quality[b, n] * scores[b, chosen]
         # Divided by the sum of the targets, not by their number: weak matches count little on either side.
         total = quality.sum().clamp(min=1.0)
 
