@@ -120,6 +120,102 @@ fn shortcuts_are_within_a_step() {
     });
 }
 
+/// What a quantizer divides the channels by before they share one scale: some large, some small.
+fn factors(net: &mut Net, x: &str, shape: &[usize]) -> String {
+    let n: usize = shape.iter().product();
+    let values: Vec<f32> = (0..n).map(|c| [1.0, 0.3, 2.5, 0.04, 1.7][c % 5]).collect();
+    let factors = net.f32s(shape, &values);
+    net.node("Mul", &[x, &factors], vec![])
+}
+
+/// One factor a channel in front of QuantizeLinear is part of the layer, behind SiLU or without it.
+#[test]
+fn factors_of_the_channels_are_part_of_the_layer_before_them() {
+    for (n, depthwise, silu) in
+        [(24, false, true), (21, false, true), (16, true, true), (16, false, false), (5, true, true)]
+    {
+        let c = if depthwise { n } else { 16 };
+        let layer = |net: &mut Net, x: &str| {
+            let y = net.conv(x, [n, c, 3], 1, depthwise);
+            let y = if silu { net.silu(&y) } else { y };
+            let y = factors(net, &y, &[1, n, 1, 1]);
+            net.qdq(&y, 0.01, -60)
+        };
+        one(&[1, c, 6, 6], &[1, n, 6, 6], 0.01, 1.0, layer);
+    }
+    one(&[4, 9, 24], &[4, 9, 40], 0.02, 1.0, |net, x| {
+        let y = net.linear(x, 24, 40, true);
+        let y = net.silu(&y);
+        let y = factors(net, &y, &[40]);
+        net.qdq(&y, 0.02, -60)
+    });
+    let expanded = |net: &mut Net, x: &str| {
+        let y = net.conv(x, [16, 16, 1], 1, false);
+        let y = net.silu(&y);
+        let y = factors(net, &y, &[16, 1, 1]);
+        let y = net.qdq(&y, 0.01, -60);
+        let y = net.conv(&y, [16, 16, 3], 1, true);
+        let y = net.silu(&y);
+        let y = factors(net, &y, &[1, 16, 1, 1]);
+        net.qdq(&y, 0.02, -60)
+    };
+    assert_eq!(steps(expanded), ["import", "quantize", "linear", "depthwise", "export"]);
+}
+
+/// What are no factors of the channels, or none that a layer's results can be multiplied by, stay with tract.
+#[test]
+fn other_factors_stay_with_tract() {
+    let sixteen = |with: f32| (0..16).map(|c| if c == 5 { with } else { 0.5 }).collect::<Vec<f32>>();
+    for (shape, values, quantized) in [
+        (vec![1, 16, 1, 1], sixteen(0.0), true),
+        (vec![1, 16, 1, 1], sixteen(-1.0), true),
+        (vec![1, 16, 1, 1], sixteen(1e30), true),
+        (vec![1, 16, 1, 1], sixteen(f32::INFINITY), true),
+        // As long as there are channels, but along a row.
+        (vec![1, 1, 1, 16], sixteen(0.7), true),
+        (vec![16], sixteen(0.7), true),
+        (vec![1, 1, 16, 1], sixteen(0.7), true),
+        (vec![16, 16], sixteen(0.7).repeat(16), true),
+        // Factors that end in floats.
+        (vec![1, 16, 1, 1], sixteen(0.7), false),
+    ] {
+        let mut net = Net::new(7);
+        let x = net.input("x", 1, &[1, 16, 16, 16]);
+        let x = net.qdq(&x, 0.008, 5);
+        let y = net.conv(&x, [16, 16, 1], 1, false);
+        let y = net.silu(&y);
+        let f = net.f32s(&shape, &values);
+        let y = net.node("Mul", &[&y, &f], vec![]);
+        let y = if quantized { net.qdq(&y, 0.01, -60) } else { y };
+        net.output(&y, &[1, 16, 16, 16]);
+        let (stock, ours, rewritten) =
+            both(&net.model(), &floats(&[1, 16, 16, 16], 3), int8::kernels::best());
+        let left: Vec<_> = rewritten.report.layers.iter().filter(|l| l.runs == Runs::Tract).collect();
+        assert!(left.iter().any(|layer| layer.op == "Mul"), "{shape:?} {}: {left:?}", values[5]);
+        for (a, b) in stock[0].iter().zip(&ours[0]) {
+            assert!((a - b).abs() <= 0.01001, "{shape:?} {}: {b}, stock {a}", values[5]);
+        }
+    }
+    // Too few, too many, not a number, damaged: left alone as well, whatever tract says to them.
+    let wrong = [(vec![1, 15, 1, 1], vec![0.5; 15]), (vec![1, 17, 1, 1], vec![0.5; 17])];
+    let odd = [(vec![1, 16, 1, 1], sixteen(f32::NAN)), (vec![1, 16, 1, 1], vec![0.5; 3])];
+    for (shape, values) in wrong.into_iter().chain(odd) {
+        let mut net = Net::new(7);
+        let x = net.input("x", 1, &[1, 16, 16, 16]);
+        let x = net.qdq(&x, 0.008, 5);
+        let y = net.conv(&x, [16, 16, 1], 1, false);
+        let y = net.silu(&y);
+        let f = net.f32s(&shape, &values);
+        let y = net.node("Mul", &[&y, &f], vec![]);
+        let y = net.qdq(&y, 0.01, -60);
+        net.output(&y, &[1, 16, 16, 16]);
+        let options = int8::Options::default();
+        let rewritten = int8::rewrite(&mut net.model(), &mut tract_onnx::onnx(), &options).unwrap();
+        let left: Vec<_> = rewritten.report.layers.iter().filter(|l| l.runs == Runs::Tract).collect();
+        assert!(left.iter().any(|layer| layer.op == "Mul"), "{shape:?} of {}: {left:?}", values.len());
+    }
+}
+
 /// What the engine made of a model's nodes, tables and moves included.
 fn steps(build: impl Fn(&mut Net, &str) -> String) -> Vec<String> {
     let mut net = Net::new(1);

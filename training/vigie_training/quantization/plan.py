@@ -31,6 +31,8 @@ class Plan:
     fixed: dict[str, tuple[float, float]]
     """Ranges that are known, not measured: the pixels."""
     style: str
+    balanced: bool = False
+    """Whether the model's channels were divided before."""
 
 
 def make_plan(model: ModelProto, style: str = "fused", shared_concat: bool = True) -> Plan:

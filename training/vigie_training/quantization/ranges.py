@@ -4,7 +4,7 @@ A range too wide wastes levels, one too narrow cuts peaks off. `minmax` cuts not
 values; `entropy` keeps the distribution as it was (Kullback-Leibler, as TensorRT does); `mse` makes the expected squared error least.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,28 +30,34 @@ class Histograms:
 
 def collect(model: ModelProto, tensors: list[str], pictures: Iterable[np.ndarray], threads: int = 1) -> Histograms:
     """Run the model on the pictures (model inputs, 1 x 3 x H x W each; iterated twice) and look at the tensors."""
-    outputs = [o.name for o in model.graph.output]
+    low, high = dict.fromkeys(tensors, np.inf), dict.fromkeys(tensors, -np.inf)
+    for name, value in watch(model, tensors, pictures, threads):
+        low[name], high[name] = min(low[name], float(value.min())), max(high[name], float(value.max()))
+    counts = {t: np.zeros(BINS, np.int64) for t in tensors}
+    for name, value in watch(model, tensors, pictures, threads):
+        step = (BINS - 1e-3) / max(high[name] - low[name], 1e-12)
+        bins = ((value.ravel() - low[name]) * step).astype(np.int32)
+        counts[name] += np.bincount(bins, minlength=BINS)[:BINS]
+    return Histograms(low, high, counts)
+
+
+def watch(
+    model: ModelProto, tensors: Iterable[str], pictures: Iterable[np.ndarray], threads: int = 1, as_written: bool = False
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Every tensor's value for every picture, but the model's own input. `as_written` runs the graph node by node, without optimizations."""
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
-    own_input = model.graph.input[0].name
+    own_input, outputs = model.graph.input[0].name, [o.name for o in model.graph.output]
     watched = [t for t in tensors if t != own_input]
     shown.graph.output.extend(onnx.ValueInfoProto(name=t) for t in watched if t not in outputs)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    if as_written:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-    low, high = dict.fromkeys(tensors, np.inf), dict.fromkeys(tensors, -np.inf)
     for picture in pictures:
-        for name, value in zip(watched, session.run(watched, {own_input: picture})):
-            low[name], high[name] = min(low[name], float(value.min())), max(high[name], float(value.max()))
-    counts = {t: np.zeros(BINS, np.int64) for t in tensors}
-    for picture in pictures:
-        for name, value in zip(watched, session.run(watched, {own_input: picture})):
-            step = (BINS - 1e-3) / max(high[name] - low[name], 1e-12)
-            bins = ((value.ravel() - low[name]) * step).astype(np.int32)
-            counts[name] += np.bincount(bins, minlength=BINS)[:BINS]
-    return Histograms(low, high, counts)
+        yield from zip(watched, session.run(watched, {own_input: picture}))
 
 
 def choose_ranges(plan: Plan, found: Histograms, method: str) -> dict[str, Range]:

@@ -68,6 +68,7 @@ impl<'a> Importer<'a> {
             bias,
             offset,
             silu: false,
+            post: vec![1.0; n],
             skip: None,
             shape,
         };

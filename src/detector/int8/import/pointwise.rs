@@ -74,12 +74,16 @@ impl<'a> Importer<'a> {
                 let table: [f32; 256] = std::array::from_fn(|i| x[i] * y[i]);
                 is_finite(&table).then_some(Val::Bytes { view, table: Rc::new(table), origin: None })
             }
-            (v, Val::Const(c)) | (Val::Const(c), v) => self.scaled(v, &c),
+            (v, Val::Const(c)) | (Val::Const(c), v) => self.scaled(node, v, &c),
             _ => None,
         }
     }
 
-    fn scaled(&mut self, v: Val, c: &Const) -> Option<Val> {
+    fn scaled(&mut self, node: &'a NodeProto, v: Val, c: &Const) -> Option<Val> {
+        if let Val::Sum(p) = v {
+            let pending = with_factors(&p, c)?;
+            return self.hold(node, pending);
+        }
         let factor = c.scalar().filter(|_| c.shape.len() <= 1)?;
         match v {
             Val::Bytes { view, table, .. } => {
@@ -115,7 +119,8 @@ impl<'a> Importer<'a> {
 
     /// Sums with another tensor of their shape added.
     fn shortcut(&mut self, node: &'a NodeProto, p: &Pending, other: &'a str) -> Option<Val> {
-        (p.skip.is_none() && !matches!(p.kind, Kind::Depthwise(_))).then_some(())?;
+        let free = p.skip.is_none() && p.post.iter().all(|&factor| factor == 1.0);
+        (free && !matches!(p.kind, Kind::Depthwise(_))).then_some(())?;
         let skip = match self.value(other)? {
             // A shortcut of bytes is for sums that become bytes; those that become floats take floats.
             Val::Bytes { view, origin: Some(_), .. } if view.shape == p.shape && self.becomes_bytes(node) => {
@@ -148,16 +153,33 @@ impl<'a> Importer<'a> {
     }
 }
 
-/// A bias added to sums: one float a channel, along the axis of the channels.
+/// A bias added to sums: one float a channel.
 fn with_bias(p: &Pending, c: &Const) -> Option<Pending> {
-    let values = c.f32s().filter(|v| v.len() == p.channels)?;
+    let values = along_channels(p, c)?;
     (!p.silu && p.skip.is_none()).then_some(())?;
+    let offset = p.offset.iter().zip(values).map(|(o, v)| o + v).collect();
+    Some(Pending { offset, ..p.clone() })
+}
+
+/// Sums, or what SiLU made of them, times one factor a channel. Without SiLU it is part of their scale.
+fn with_factors(p: &Pending, c: &Const) -> Option<Pending> {
+    let factors = along_channels(p, c)?;
+    (p.skip.is_none() && factors.iter().all(|f| (1e-20..1e6).contains(f))).then_some(())?;
+    let times = |v: &[f32]| v.iter().zip(factors).map(|(x, f)| x * f).collect();
+    Some(match p.silu {
+        true => Pending { post: times(&p.post), ..p.clone() },
+        false => Pending { scale: times(&p.scale), offset: times(&p.offset), ..p.clone() },
+    })
+}
+
+/// A constant's floats, one a channel, where it lies along the axis of the channels.
+fn along_channels<'c>(p: &Pending, c: &'c Const) -> Option<&'c [f32]> {
+    let values = c.f32s().filter(|v| v.len() == p.channels)?;
     // Counted from the last axis, channels stand last in rows and third from last in pictures.
     let behind = if p.shape.len() == 4 && p.shape[0] == 1 { 2 } else { 0 };
     let axis = c.shape.len().checked_sub(1 + behind)?;
     let broadcast = c.shape.len() <= p.shape.len() && c.shape[axis] == p.channels;
-    let offset = p.offset.iter().zip(values).map(|(o, v)| o + v).collect();
-    broadcast.then(|| Pending { offset, ..p.clone() })
+    broadcast.then_some(values)
 }
 
 /// Whether two views are of the same elements in the same places.

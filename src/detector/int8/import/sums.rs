@@ -123,6 +123,7 @@ impl<'a> Importer<'a> {
             bias,
             offset,
             silu: false,
+            post: vec![1.0; n],
             skip: None,
             shape: vec![1, n, oh, ow],
         };
@@ -142,7 +143,9 @@ impl<'a> Importer<'a> {
     /// Sums become bytes of a scale and zero point, or floats.
     pub(super) fn finish(&mut self, p: &Pending, to: Option<Quant>) -> Option<Id> {
         let mut tail = Tail { silu: p.silu, ..Tail::default() };
-        let (mut scale, mut offset) = (p.scale.clone(), p.offset.clone());
+        let (mut scale, mut offset, mut post) = (p.scale.clone(), p.offset.clone(), p.post.clone());
+        // Factors end in the conversion to bytes; floats have none.
+        (to.is_some() || post.iter().all(|&factor| factor == 1.0)).then_some(())?;
         if let Some(Skip::Bytes(_, quant)) = p.skip {
             (tail.skip_scale, tail.skip_zero) = (quant.scale, quant.zero);
         }
@@ -154,13 +157,14 @@ impl<'a> Importer<'a> {
         if let Some(quant) = to {
             tail.zero_point = quant.zero;
             if p.silu || skip.is_some() {
-                tail.post = 1.0 / quant.scale;
+                post.iter_mut().for_each(|x| *x /= quant.scale);
             } else {
                 scale.iter_mut().chain(&mut offset).for_each(|x| *x /= quant.scale);
             }
         }
         (scale.iter().all(|s| *s < 1e9) && offset.iter().all(|x| x.abs() < 1e15)).then_some(())?;
-        let requant = Requant { scale, bias: p.bias.clone(), offset, tail };
+        post.iter().all(|x| (1e-30..1e30).contains(x)).then_some(())?;
+        let requant = Requant { scale, bias: p.bias.clone(), offset, post, tail };
         // Only the portable kernels take -128 as a weight.
         let kernels: &'static dyn Kernels = if p.weights.contains(&-128) { &Portable } else { self.kernels };
         let elem = if to.is_some() { Elem::S8 } else { Elem::F32 };

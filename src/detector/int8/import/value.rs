@@ -87,6 +87,8 @@ pub struct Pending {
     pub bias: Vec<i32>,
     pub offset: Vec<f32>,
     pub silu: bool,
+    /// One factor a channel behind SiLU; ones without it.
+    pub post: Vec<f32>,
     pub skip: Option<Skip>,
     pub shape: Vec<usize>,
 }

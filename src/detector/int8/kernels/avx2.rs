@@ -153,7 +153,7 @@ unsafe fn tile<const M: usize, const V: usize>(
             }
         }
         let constants: [Constants; V] =
-            std::array::from_fn(|v| Constants::load(&w.scale, &w.bias, &w.offset, p.lane + v * 8));
+            std::array::from_fn(|v| Constants::load(&w.scale, &w.bias, &w.offset, &w.post, p.lane + v * 8));
         // A copy to walk over, so that the sums themselves are never addressed and stay in registers.
         let done = acc;
         for (m, acc) in done.iter().enumerate() {
@@ -162,7 +162,8 @@ unsafe fn tile<const M: usize, const V: usize>(
                 Out::S8 { to, stride, skip } => {
                     let at = (row + m) * *stride + p.first;
                     let skip = skip.map(|s| s.as_ptr().add(at));
-                    store_bytes(x[0], x[V - 1], p, skip, to.as_mut_ptr().add(at), &w.tail);
+                    let post = [constants[0].post, constants[V - 1].post];
+                    store_bytes([x[0], x[V - 1]], post, p, skip, to.as_mut_ptr().add(at), &w.tail);
                 }
                 Out::F32 { to, stride, skip } => {
                     let at = (row + m) * *stride + p.first;
@@ -179,19 +180,21 @@ struct Constants {
     scale: __m256,
     bias: __m256i,
     offset: __m256,
+    post: __m256,
 }
 
 impl Constants {
     /// # Safety
-    /// All three have eight entries from `lane`.
+    /// All four have eight entries from `lane`.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn load(scale: &[f32], bias: &[i32], offset: &[f32], lane: usize) -> Constants {
+    unsafe fn load(scale: &[f32], bias: &[i32], offset: &[f32], post: &[f32], lane: usize) -> Constants {
         // SAFETY: the caller's promise.
         unsafe {
             Constants {
                 scale: _mm256_loadu_ps(scale.as_ptr().add(lane)),
                 bias: _mm256_loadu_si256(bias.as_ptr().add(lane).cast()),
                 offset: _mm256_loadu_ps(offset.as_ptr().add(lane)),
+                post: _mm256_loadu_ps(post.as_ptr().add(lane)),
             }
         }
     }
@@ -243,8 +246,8 @@ fn silu(x: __m256) -> __m256 {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn store_bytes(
-    low: __m256,
-    high: __m256,
+    [mut low, mut high]: [__m256; 2],
+    post: [__m256; 2],
     p: &Panel,
     skip: Option<*const i8>,
     to: *mut i8,
@@ -252,7 +255,6 @@ unsafe fn store_bytes(
 ) {
     // SAFETY: whole vectors only where all their channels are valid, else through a copy.
     unsafe {
-        let (mut low, mut high) = (low, high);
         if let Some(skip) = skip {
             let mut all = [0i8; 16];
             all.as_mut_ptr().copy_from_nonoverlapping(skip, p.valid);
@@ -267,8 +269,7 @@ unsafe fn store_bytes(
             low = add(low, s);
             high = if p.width == 16 { add(high, _mm_unpackhi_epi64(s, s)) } else { low };
         }
-        let post = _mm256_set1_ps(tail.post);
-        let bytes = to_bytes(_mm256_mul_ps(low, post), _mm256_mul_ps(high, post), tail.zero_point);
+        let bytes = to_bytes(_mm256_mul_ps(low, post[0]), _mm256_mul_ps(high, post[1]), tail.zero_point);
         let bytes = if p.width == 16 { bytes } else { in_order8(bytes) };
         match p.valid {
             16 => _mm_storeu_si128(to.cast(), bytes),
@@ -344,10 +345,9 @@ pub(super) unsafe fn depthwise<const ELEM: usize>(
             let weights = w.pairs.as_ptr().add(block * 160).cast::<__m256i>();
             let weights: [__m256i; 10] = std::array::from_fn(|i| _mm256_loadu_si256(weights.add(i)));
             let lane = block * 16;
-            let constants_low = Constants::load(&w.scale, &w.bias, &w.offset, lane);
-            let constants_high = Constants::load(&w.scale, &w.bias, &w.offset, lane + 8);
+            let constants_low = Constants::load(&w.scale, &w.bias, &w.offset, &w.post, lane);
+            let constants_high = Constants::load(&w.scale, &w.bias, &w.offset, &w.post, lane + 8);
             let tail = &w.requant.tail;
-            let post = _mm256_set1_ps(tail.post);
             for row in 0..input.rows {
                 let at = row * input.stride + start * ELEM;
                 let lines: [*const u8; 3] =
@@ -369,8 +369,8 @@ pub(super) unsafe fn depthwise<const ELEM: usize>(
                     low = _mm256_add_epi32(low, _mm256_madd_epi16(l, weights[pair * 2]));
                     high = _mm256_add_epi32(high, _mm256_madd_epi16(h, weights[pair * 2 + 1]));
                 }
-                let low = _mm256_mul_ps(constants_low.apply(low, tail), post);
-                let high = _mm256_mul_ps(constants_high.apply(high, tail), post);
+                let low = _mm256_mul_ps(constants_low.apply(low, tail), constants_low.post);
+                let high = _mm256_mul_ps(constants_high.apply(high, tail), constants_high.post);
                 let to = out.as_mut_ptr().add(row * stride + start);
                 _mm_storeu_si128(to.cast(), to_bytes(low, high, tail.zero_point));
             }

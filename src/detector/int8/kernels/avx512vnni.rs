@@ -158,6 +158,7 @@ unsafe fn tile<const M: usize, const V: usize>(
             let scale = _mm512_loadu_ps(w.scale.as_ptr().add(p.lane + v * 16));
             let bias = _mm512_loadu_si512(w.bias.as_ptr().add(p.lane + v * 16).cast());
             let offset = _mm512_loadu_ps(w.offset.as_ptr().add(p.lane + v * 16));
+            let post = _mm512_loadu_ps(w.post.as_ptr().add(p.lane + v * 16));
             for (m, acc) in done.iter().enumerate() {
                 let x = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(acc[v], bias)), scale, offset);
                 let x = if w.tail.silu { silu(x) } else { x };
@@ -168,7 +169,7 @@ unsafe fn tile<const M: usize, const V: usize>(
                         _mm_mask_storeu_epi8(
                             to.as_mut_ptr().wrapping_add(at),
                             mask,
-                            to_bytes(x, skip, &w.tail),
+                            to_bytes(x, skip, post, &w.tail),
                         );
                     }
                     Out::F32 { to, stride, skip } => {
@@ -186,13 +187,13 @@ unsafe fn tile<const M: usize, const V: usize>(
 /// See `portable::requantize`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn to_bytes(x: __m512, skip: Option<__m128i>, tail: &Tail) -> __m128i {
+fn to_bytes(x: __m512, skip: Option<__m128i>, post: __m512, tail: &Tail) -> __m128i {
     let x = skip.map_or(x, |s| {
         let s = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(s));
         let s = _mm512_sub_ps(s, _mm512_set1_ps(f32::from(tail.skip_zero)));
         _mm512_fmadd_ps(s, _mm512_set1_ps(tail.skip_scale), x)
     });
-    let x = _mm512_min_ps(_mm512_mul_ps(x, _mm512_set1_ps(tail.post)), _mm512_set1_ps(32767.0));
+    let x = _mm512_min_ps(_mm512_mul_ps(x, post), _mm512_set1_ps(32767.0));
     let words = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x));
     _mm256_cvtsepi16_epi8(_mm256_adds_epi16(words, _mm256_set1_epi16(i16::from(tail.zero_point))))
 }

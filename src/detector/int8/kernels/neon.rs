@@ -138,6 +138,8 @@ unsafe fn depthwise(w: &PackedDepthwise, input: &Staged<'_>, out: &mut [i8], str
             let (scale_low, scale_high) = (vld1q_f32(scale), vld1q_f32(scale.add(4)));
             let offset = w.requant.offset.as_ptr().add(start);
             let (offset_low, offset_high) = (vld1q_f32(offset), vld1q_f32(offset.add(4)));
+            let post = w.requant.post.as_ptr().add(start);
+            let post = [vld1q_f32(post), vld1q_f32(post.add(4))];
             let bias = w.requant.bias.as_ptr().add(start);
             let (bias_low, bias_high) = (vld1q_s32(bias), vld1q_s32(bias.add(4)));
             for row in 0..input.rows {
@@ -156,8 +158,8 @@ unsafe fn depthwise(w: &PackedDepthwise, input: &Staged<'_>, out: &mut [i8], str
                 high = vaddw_high_s16(high, products);
                 let low = vfmaq_f32(offset_low, vcvtq_f32_s32(low), scale_low);
                 let high = vfmaq_f32(offset_high, vcvtq_f32_s32(high), scale_high);
-                let [low, high] = epilogue.activate([low, high]);
-                vst1_s8(out.as_mut_ptr().add(row * stride + start), epilogue.to_bytes(low, high));
+                let done = epilogue.to_bytes(epilogue.activate([low, high]), post);
+                vst1_s8(out.as_mut_ptr().add(row * stride + start), done);
             }
         }
     }
@@ -204,7 +206,7 @@ unsafe fn lookup(table: &Table, data: &mut [i8]) {
 #[target_feature(enable = "neon")]
 unsafe fn add(k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
     let whole = out.len() / 8 * 8;
-    let (one, zero_point) = (vdupq_n_f32(1.0), vdupq_n_s16(i16::from(k.zero_point)));
+    let zero_point = vdupq_n_s16(i16::from(k.zero_point));
     let (ka, kb, kc) = (vdupq_n_f32(k.ka), vdupq_n_f32(k.kb), vdupq_n_f32(k.k));
     for i in (0..whole).step_by(8) {
         // SAFETY: eight bytes from `i` are in all three slices (one length, checked by the caller).
@@ -216,7 +218,7 @@ unsafe fn add(k: &AddScale, a: &[i8], b: &[i8], out: &mut [i8]) {
             };
             let low = four(vget_low_s16(x), vget_low_s16(y));
             let high = four(vget_high_s16(x), vget_high_s16(y));
-            vst1_s8(out.as_mut_ptr().add(i), requantize(low, high, one, zero_point));
+            vst1_s8(out.as_mut_ptr().add(i), requantize(low, high, zero_point));
         }
     }
     portable::add(k, &a[whole..], &b[whole..], &mut out[whole..]);

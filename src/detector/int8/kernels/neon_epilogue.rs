@@ -15,7 +15,6 @@ pub struct Epilogue {
     silu: Option<Silu>,
     /// Whether SiLU must clamp.
     clamp: bool,
-    post: float32x4_t,
     zero_point: int16x8_t,
     skip_zero: float32x4_t,
     skip_scale: float32x4_t,
@@ -71,7 +70,6 @@ impl Epilogue {
         Epilogue {
             silu,
             clamp: !tail.bounded,
-            post: vdupq_n_f32(tail.post),
             zero_point: vdupq_n_s16(i16::from(tail.zero_point)),
             skip_zero: vdupq_n_f32(f32::from(tail.skip_zero)),
             skip_scale: vdupq_n_f32(tail.skip_scale),
@@ -97,11 +95,21 @@ impl Epilogue {
         })
     }
 
-    /// Eight results become bytes.
+    /// As [`Self::activate`], side by side for pixels of eight channels.
     #[inline]
     #[target_feature(enable = "neon")]
-    pub fn to_bytes(&self, low: float32x4_t, high: float32x4_t) -> int8x8_t {
-        requantize(low, high, self.post, self.zero_point)
+    fn activate_all<const P: usize>(&self, x: &mut [[float32x4_t; 2]; P]) {
+        match x.as_mut_slice() {
+            [[a, b], [c, d]] => [*a, *b, *c, *d] = self.activate([*a, *b, *c, *d]),
+            all => all.iter_mut().for_each(|x| *x = self.activate(*x)),
+        }
+    }
+
+    /// Eight results, each times its channel's factor, become bytes.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    pub fn to_bytes(&self, [low, high]: [float32x4_t; 2], post: [float32x4_t; 2]) -> int8x8_t {
+        requantize(vmulq_f32(low, post[0]), vmulq_f32(high, post[1]), self.zero_point)
     }
 
     /// Four bytes of a shortcut, added.
@@ -118,12 +126,11 @@ impl Epilogue {
     }
 }
 
-/// `clamp(round(x · post) + zero_point)`.
+/// `clamp(round(x) + zero_point)`.
 #[inline]
 #[target_feature(enable = "neon")]
-pub fn requantize(low: float32x4_t, high: float32x4_t, post: float32x4_t, zero_point: int16x8_t) -> int8x8_t {
-    let low = vqmovn_s32(vcvtnq_s32_f32(vmulq_f32(low, post)));
-    let both = vqmovn_high_s32(low, vcvtnq_s32_f32(vmulq_f32(high, post)));
+pub fn requantize(low: float32x4_t, high: float32x4_t, zero_point: int16x8_t) -> int8x8_t {
+    let both = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(low)), vcvtnq_s32_f32(high));
     vqmovn_s16(vqaddq_s16(both, zero_point))
 }
 
@@ -157,9 +164,21 @@ pub unsafe fn store<const M: usize, const V: usize>(
                 if V == 1 {
                     return fours(sums, w, p, *stride, epilogue, to, skip);
                 }
-                for (m, sums) in sums.iter().enumerate() {
-                    let skip = skip.map(|skip| skip.add(m * *stride));
-                    bytes(finished(*sums), skip, p.valid, epilogue, to.add(m * *stride));
+                // Constants of eight channels at a time stay in registers while their pixels go by.
+                for pair in 0..V / 2 {
+                    let part = Eight::new(w, p, pair);
+                    let place = |m: usize| {
+                        let at = m * *stride + 8 * pair;
+                        (to.add(at), skip.map(|skip| skip.add(at)))
+                    };
+                    for m in (0..M / 2).map(|half| 2 * half) {
+                        let sums = [m, m + 1].map(|m| [sums[m][2 * pair], sums[m][2 * pair + 1]]);
+                        part.store(sums, epilogue, [place(m), place(m + 1)]);
+                    }
+                    if M % 2 == 1 {
+                        let last = [sums[M - 1][2 * pair], sums[M - 1][2 * pair + 1]];
+                        part.store([last], epilogue, [place(M - 1)]);
+                    }
                 }
             }
             Out::F32 { to, stride, skip } => {
@@ -173,37 +192,68 @@ pub unsafe fn store<const M: usize, const V: usize>(
     }
 }
 
-/// Requantized, with a shortcut where there is one: the first `valid` of `4 · V` channels of a pixel.
-///
-/// # Safety
-/// So many bytes may be read from `skip` and written to `to`.
-#[inline]
-#[target_feature(enable = "neon")]
-unsafe fn bytes<const V: usize>(
-    mut x: [float32x4_t; V],
-    skip: Option<*const i8>,
+/// The constants of eight channels.
+struct Eight {
+    scale: [float32x4_t; 2],
+    offset: [float32x4_t; 2],
+    post: [float32x4_t; 2],
+    /// How many of them exist.
     valid: usize,
-    epilogue: &Epilogue,
-    to: *mut i8,
-) {
-    let (whole, mut few) = (valid >= 4 * V, [0i8; 16]);
-    // SAFETY: the caller's promise; where some channels are padding, all goes through `few`.
-    unsafe {
-        if let Some(skip) = skip {
-            if !whole {
-                few.as_mut_ptr().copy_from_nonoverlapping(skip, valid);
+}
+
+impl Eight {
+    /// # Safety
+    /// The panel has these lanes.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn new(w: &Packed, p: &Panel, pair: usize) -> Eight {
+        let lane = p.lane + 8 * pair;
+        // SAFETY: the caller's promise.
+        let [scale, offset, post] = [&w.scale, &w.offset, &w.post].map(|of| unsafe {
+            let of = of.as_ptr().add(lane);
+            [vld1q_f32(of), vld1q_f32(of.add(4))]
+        });
+        Eight { scale, offset, post, valid: p.valid.saturating_sub(8 * pair).min(8) }
+    }
+
+    /// The sums of some pixels become bytes, with a shortcut where there is one.
+    ///
+    /// # Safety
+    /// As many bytes as channels exist may be written to each place and read from its shortcut.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn store<const P: usize>(
+        &self,
+        sums: [[int32x4_t; 2]; P],
+        epilogue: &Epilogue,
+        places: [(*mut i8, Option<*const i8>); P],
+    ) {
+        let mut x = sums.map(|sums| {
+            std::array::from_fn(|i| vfmaq_f32(self.offset[i], vcvtq_f32_s32(sums[i]), self.scale[i]))
+        });
+        epilogue.activate_all(&mut x);
+        for ([low, high], (to, skip)) in x.into_iter().zip(places) {
+            // SAFETY: the caller's promise; where some channels are padding, all goes through `few`.
+            unsafe {
+                let (whole, mut few) = (self.valid == 8, [0i8; 8]);
+                let [low, high] = match skip {
+                    None => [low, high],
+                    Some(skip) => {
+                        if !whole {
+                            few.as_mut_ptr().copy_from_nonoverlapping(skip, self.valid);
+                        }
+                        let skip = if whole { skip } else { few.as_ptr() };
+                        [epilogue.add_skip(low, skip), epilogue.add_skip(high, skip.add(4))]
+                    }
+                };
+                let bytes = epilogue.to_bytes([low, high], self.post);
+                if whole {
+                    vst1_s8(to, bytes);
+                } else {
+                    vst1_s8(few.as_mut_ptr(), bytes);
+                    to.copy_from_nonoverlapping(few.as_ptr(), self.valid);
+                }
             }
-            let skip = if whole { skip } else { few.as_ptr() };
-            for (v, x) in x.iter_mut().enumerate() {
-                *x = epilogue.add_skip(*x, skip.add(4 * v));
-            }
-        }
-        let target = if whole { to } else { few.as_mut_ptr() };
-        for pair in 0..V / 2 {
-            vst1_s8(target.add(8 * pair), epilogue.to_bytes(x[2 * pair], x[2 * pair + 1]));
-        }
-        if !whole {
-            to.copy_from_nonoverlapping(few.as_ptr(), valid);
         }
     }
 }
@@ -225,8 +275,8 @@ unsafe fn fours<const M: usize, const V: usize>(
 ) {
     // SAFETY: as in `bytes`.
     unsafe {
-        let (scale, offset) =
-            (vld1q_f32(w.scale.as_ptr().add(p.lane)), vld1q_f32(w.offset.as_ptr().add(p.lane)));
+        let [scale, offset, post] =
+            [&w.scale, &w.offset, &w.post].map(|of| vld1q_f32(of.as_ptr().add(p.lane)));
         for m in (0..M).step_by(2) {
             let both = [m, (m + 1).min(M - 1)];
             let x = both.map(|m| vfmaq_f32(offset, vcvtq_f32_s32(sums[m][0]), scale));
@@ -241,7 +291,7 @@ unsafe fn fours<const M: usize, const V: usize>(
                     *x = epilogue.add_skip(*x, if whole { skip } else { few.as_ptr() });
                 }
             }
-            let done = vreinterpret_s32_s8(epilogue.to_bytes(x[0], x[1]));
+            let done = vreinterpret_s32_s8(epilogue.to_bytes(x, [post; 2]));
             let pixels = [vget_lane_s32::<0>(done), vget_lane_s32::<1>(done)];
             for (four, m) in pixels.into_iter().zip(both) {
                 let to = to.add(m * stride);

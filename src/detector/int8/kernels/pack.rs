@@ -44,7 +44,7 @@ impl Order {
 
 /// What becomes of an accumulator, in single precision: `x = fma(acc + bias, scale, offset)`, SiLU where asked for, then
 /// `x = fma(skip - skip_zero, skip_scale, x)` where a shortcut is added, and to bytes
-/// `clamp(round(x · post) + zero_point)`, half to even.
+/// `clamp(round(x · post[c]) + zero_point)`, half to even.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Requant {
     /// One factor a channel.
@@ -53,6 +53,8 @@ pub struct Requant {
     pub bias: Vec<i32>,
     /// One addend a channel, after scaling.
     pub offset: Vec<f32>,
+    /// One factor a channel, from what came of it all to the output's steps.
+    pub post: Vec<f32>,
     /// The rest, the same for every channel.
     pub tail: Tail,
 }
@@ -66,8 +68,6 @@ pub struct Tail {
     pub skip_scale: f32,
     /// Zero point of a shortcut of bytes.
     pub skip_zero: i8,
-    /// Factor to the output's steps.
-    pub post: f32,
     /// The output's zero point.
     pub zero_point: i8,
     /// Whether no input can bring a value past ±[`BOUND`] before SiLU, so that its exponential needs no clamps: known where
@@ -80,7 +80,7 @@ pub const BOUND: f32 = 80.0;
 
 impl Default for Tail {
     fn default() -> Tail {
-        Tail { silu: false, skip_scale: 0.0, skip_zero: 0, post: 1.0, zero_point: 0, bounded: false }
+        Tail { silu: false, skip_scale: 0.0, skip_zero: 0, zero_point: 0, bounded: false }
     }
 }
 
@@ -88,8 +88,8 @@ impl Requant {
     /// # Panics
     /// When there are not as many constants as channels.
     fn check(&self, channels: usize) {
-        let found = [self.scale.len(), self.bias.len(), self.offset.len()];
-        assert_eq!(found, [channels; 3], "a scale, a bias and an offset a channel");
+        let found = [self.scale.len(), self.bias.len(), self.offset.len(), self.post.len()];
+        assert_eq!(found, [channels; 4], "a scale, a bias, an offset and a factor behind them a channel");
     }
 
     /// Whether a channel with these weights stays inside ±[`BOUND`], whatever bytes come in.
@@ -144,6 +144,8 @@ pub struct Packed {
     pub(super) bias: Vec<i32>,
     /// Offsets in panel order.
     pub(super) offset: Vec<f32>,
+    /// Factors behind it all in panel order.
+    pub(super) post: Vec<f32>,
     /// What all channels share.
     pub(super) tail: Tail,
 }
@@ -189,7 +191,8 @@ pub fn pack(
         bytes += segments * groups * width * layout.unit * layout.weight;
     }
     let mut data = Buffer::new(bytes);
-    let (mut scale, mut offset, mut bias) = (vec![0.0; lanes], vec![0.0; lanes], vec![0; lanes]);
+    let [mut scale, mut offset, mut post] = [0; 3].map(|_| vec![0.0; lanes]);
+    let mut bias = vec![0; lanes];
     for p in &panels {
         for i in 0..p.valid {
             let channel = p.first + i;
@@ -198,6 +201,7 @@ pub fn pack(
             let sum: i32 = own.iter().map(|&w| i32::from(w)).sum();
             scale[p.lane + at] = requant.scale[channel];
             offset[p.lane + at] = requant.offset[channel];
+            post[p.lane + at] = requant.post[channel];
             bias[p.lane + at] = requant.bias[channel].wrapping_sub(layout.shift.wrapping_mul(sum));
             for (s, segment) in own.chunks_exact(seg_len).enumerate() {
                 for (k, &w) in segment.iter().enumerate() {
@@ -215,7 +219,7 @@ pub fn pack(
     let mut channels = weights.chunks_exact(segments * seg_len).enumerate();
     let bounded = channels.all(|(c, own)| requant.bounds(c, own.iter().copied()));
     let tail = Tail { bounded, ..requant.tail };
-    Packed { layout, n, segments, groups, panels, data, scale, bias, offset, tail }
+    Packed { layout, n, segments, groups, panels, data, scale, bias, offset, post, tail }
 }
 
 /// A depthwise 3×3 convolution's weights, packed by blocks of channels. As with [`Packed`], only [`pack_depthwise`] makes
@@ -245,6 +249,8 @@ pub struct PackedDepthwise {
     pub(super) bias: Vec<i32>,
     /// See `scale`.
     pub(super) offset: Vec<f32>,
+    /// See `scale`.
+    pub(super) post: Vec<f32>,
     /// Plain weights: tap, channel.
     pub(super) taps: Vec<i8>,
     /// The requantization, plain.
@@ -285,14 +291,15 @@ pub fn pack_depthwise(order: Order, weights: &[i8], requant: &Requant) -> Packed
         tail = channels;
     }
     let lanes = blocks.len() * DW_BLOCK;
-    let (mut pairs, mut scale) = (vec![0; blocks.len() * 160], vec![0.0; lanes]);
-    let (mut bias, mut offset) = (vec![0; lanes], vec![0.0; lanes]);
+    let (mut pairs, mut bias) = (vec![0; blocks.len() * 160], vec![0; lanes]);
+    let [mut scale, mut offset, mut post] = [0; 3].map(|_| vec![0.0; lanes]);
     for (b, &start) in blocks.iter().enumerate() {
         for i in 0..DW_BLOCK {
             let at = order.place(16, i);
             scale[b * 16 + at] = requant.scale[start + i];
             bias[b * 16 + at] = requant.bias[start + i];
             offset[b * 16 + at] = requant.offset[start + i];
+            post[b * 16 + at] = requant.post[start + i];
             for tap in 0..9 {
                 pairs[b * 160 + (tap / 2) * 32 + at * 2 + tap % 2] =
                     i16::from(weights[(start + i) * 9 + tap]);
@@ -302,5 +309,5 @@ pub fn pack_depthwise(order: Order, weights: &[i8], requant: &Requant) -> Packed
     let taps = (0..9 * channels).map(|i| weights[i % channels * 9 + i / channels]).collect();
     let bounded = (0..channels).all(|c| requant.bounds(c, weights[c * 9..][..9].iter().copied()));
     let requant = Requant { tail: Tail { bounded, ..requant.tail }, ..requant.clone() };
-    PackedDepthwise { order, channels, blocks, tail, pairs, scale, bias, offset, taps, requant }
+    PackedDepthwise { order, channels, blocks, tail, pairs, scale, bias, offset, post, taps, requant }
 }

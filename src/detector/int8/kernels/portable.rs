@@ -1,6 +1,6 @@
 //! Plain Rust: the definition of what every kernel computes, and what runs where no other fits.
 
-use super::pack::{Layout, Order, Packed, PackedDepthwise, Tail};
+use super::pack::{Layout, Order, Packed, PackedDepthwise, Requant, Tail};
 use super::{AddScale, Attention, Kernels, Out, Staged, Table};
 
 /// Runs everywhere.
@@ -42,11 +42,11 @@ pub fn activate(acc: i32, scale: f32, offset: f32, tail: &Tail) -> f32 {
     if tail.silu { silu(x) } else { x }
 }
 
-/// To bytes, with a shortcut.
-pub fn requantize(x: f32, skip: Option<i8>, tail: &Tail) -> i8 {
+/// To bytes, with a shortcut; `post` is the channel's factor to the output's steps.
+pub fn requantize(x: f32, skip: Option<i8>, post: f32, tail: &Tail) -> i8 {
     let x = skip.map_or(x, |s| (f32::from(s) - f32::from(tail.skip_zero)).mul_add(tail.skip_scale, x));
     // Past 16 bits nothing changes any more, and the vector units convert no more than 32.
-    let rounded = (x * tail.post).clamp(-32768.0, 32767.0).round_ties_even() as i32;
+    let rounded = (x * post).clamp(-32768.0, 32767.0).round_ties_even() as i32;
     (rounded + i32::from(tail.zero_point)).clamp(-128, 127) as i8
 }
 
@@ -95,8 +95,8 @@ pub fn attention(shape: &Attention, qkv: &[f32], out: &mut [f32], scratch: &mut 
 pub fn depthwise_one(w: &PackedDepthwise, c: usize, tap: impl Fn(usize) -> i32) -> i8 {
     let acc = (0..9)
         .fold(w.requant.bias[c], |acc, t| acc.wrapping_add(tap(t) * i32::from(w.taps[t * w.channels + c])));
-    let tail = &w.requant.tail;
-    requantize(activate(acc, w.requant.scale[c], w.requant.offset[c], tail), None, tail)
+    let Requant { scale, offset, post, tail, .. } = &w.requant;
+    requantize(activate(acc, scale[c], offset[c], tail), None, post[c], tail)
 }
 
 impl Kernels for Portable {
@@ -127,7 +127,7 @@ impl Kernels for Portable {
                     match &mut out {
                         Out::S8 { to, stride, skip } => {
                             let at = row * *stride + channel;
-                            to[at] = requantize(x, skip.map(|s| s[at]), &w.tail);
+                            to[at] = requantize(x, skip.map(|s| s[at]), w.post[lane], &w.tail);
                         }
                         Out::F32 { to, stride, skip } => {
                             let at = row * *stride + channel;

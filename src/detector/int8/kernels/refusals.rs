@@ -50,11 +50,12 @@ fn weights_that_contradict_themselves_are_not_packed() {
     }
     let short = Requant { bias: vec![0; 3], ..requant.clone() };
     let shorter = Requant { offset: vec![], ..requant.clone() };
-    for requant in [&short, &shorter] {
+    let longer = Requant { post: vec![1.0; 5], ..requant.clone() };
+    for requant in [&short, &shorter, &longer] {
         let words = refused(|| drop(pack(layout, &[1; 8], 4, 1, 2, requant)));
-        assert!(words.contains("a bias and an offset a channel"), "{words}");
+        assert!(words.contains("a bias, an offset and a factor behind them a channel"), "{words}");
         let words = refused(|| drop(pack_depthwise(Order::Plain, &[1; 36], requant)));
-        assert!(words.contains("a bias and an offset a channel"), "{words}");
+        assert!(words.contains("a bias, an offset and a factor behind them a channel"), "{words}");
     }
     assert!(refused(|| drop(pack_depthwise(Order::Plain, &[1; 35], &requant))).contains("nine taps"));
 }

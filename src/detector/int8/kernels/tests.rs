@@ -35,11 +35,11 @@ impl Rng {
             scale: (0..n).map(|_| (1 + self.next() % 1000) as f32 * 1e-5 * spread).collect(),
             bias: (0..n).map(|_| (self.next() % 40000) as i32 - 20000).collect(),
             offset: (0..n).map(|_| (self.next() % 1000) as f32 * 1e-3 - 0.5).collect(),
+            post: (0..n).map(|_| (1 + self.next() % 3000) as f32 * 1e-2).collect(),
             tail: Tail {
                 silu: self.next().is_multiple_of(2),
                 skip_scale: (self.next() % 100) as f32 * 1e-3,
                 skip_zero: (self.next() % 256) as u8 as i8,
-                post: (1 + self.next() % 3000) as f32 * 1e-2,
                 zero_point: (self.next() % 256) as u8 as i8,
                 bounded: false,
             },
@@ -49,7 +49,7 @@ impl Rng {
 
 pub(super) fn plain(n: usize, scale: f32, zero_point: i8) -> Requant {
     let tail = Tail { zero_point, ..Tail::default() };
-    Requant { scale: vec![scale; n], bias: vec![0; n], offset: vec![0.0; n], tail }
+    Requant { scale: vec![scale; n], bias: vec![0; n], offset: vec![0.0; n], post: vec![1.0; n], tail }
 }
 
 pub(super) fn stage(kernels: &dyn Kernels, src: &[i8]) -> Buffer {
@@ -117,12 +117,12 @@ fn the_portable_product_is_the_definition() {
                     sum += i64::from(weights[c * 14 + s * 7 + k]) * i64::from(src[s * line + row * 4 + k]);
                 }
             }
-            let Tail { silu, post, zero_point, .. } = requant.tail;
+            let Tail { silu, zero_point, .. } = requant.tail;
             let mut x = sum as f64 * f64::from(requant.scale[c]) + f64::from(requant.offset[c]);
             if silu {
                 x /= 1.0 + (-x).exp();
             }
-            let expected = (x * f64::from(post)).round_ties_even() as f32 + f32::from(zero_point);
+            let expected = (x * f64::from(requant.post[c])).round_ties_even() as f32 + f32::from(zero_point);
             assert_eq!(
                 f32::from(bytes[row * 10 + c]),
                 expected.clamp(-128.0, 127.0),
