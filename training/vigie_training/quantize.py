@@ -129,7 +129,7 @@ def quantize(args: argparse.Namespace) -> None:
     plan = make_plan(model, args.style, not args.own_concat_scales)
     plan.balanced = bool(divisors)
     found = collect(model, plan.tensors, tqdm(inputs, "calibrating", disable=None, leave=False), args.threads)
-    rounded_on = None if args.no_compensation else inputs[:ROUNDED_ON]
+    rounded_on = inputs[:ROUNDED_ON] if args.style == "fused" and not args.no_compensation else None
     method = args.method
     if args.compare:
         split = spec.read("val", args.clip_boxes).subset(args.limit)
