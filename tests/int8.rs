@@ -162,6 +162,20 @@ fn factors_of_the_channels_are_part_of_the_layer_before_them() {
     assert_eq!(steps(expanded), ["import", "quantize", "linear", "depthwise", "export"]);
 }
 
+/// Sixteen channels through a layer and SiLU, times a constant, to bytes or not.
+fn times(shape: &[usize], values: &[f32], quantized: bool) -> Net {
+    let mut net = Net::new(7);
+    let x = net.input("x", 1, &[1, 16, 16, 16]);
+    let x = net.qdq(&x, 0.008, 5);
+    let y = net.conv(&x, [16, 16, 1], 1, false);
+    let y = net.silu(&y);
+    let f = net.f32s(shape, values);
+    let y = net.node("Mul", &[&y, &f], vec![]);
+    let y = if quantized { net.qdq(&y, 0.01, -60) } else { y };
+    net.output(&y, &[1, 16, 16, 16]);
+    net
+}
+
 /// What are no factors of the channels, or none that a layer's results can be multiplied by, stay with tract.
 #[test]
 fn other_factors_stay_with_tract() {
@@ -179,15 +193,7 @@ fn other_factors_stay_with_tract() {
         // Factors that end in floats.
         (vec![1, 16, 1, 1], sixteen(0.7), false),
     ] {
-        let mut net = Net::new(7);
-        let x = net.input("x", 1, &[1, 16, 16, 16]);
-        let x = net.qdq(&x, 0.008, 5);
-        let y = net.conv(&x, [16, 16, 1], 1, false);
-        let y = net.silu(&y);
-        let f = net.f32s(&shape, &values);
-        let y = net.node("Mul", &[&y, &f], vec![]);
-        let y = if quantized { net.qdq(&y, 0.01, -60) } else { y };
-        net.output(&y, &[1, 16, 16, 16]);
+        let net = times(&shape, &values, quantized);
         let (stock, ours, rewritten) =
             both(&net.model(), &floats(&[1, 16, 16, 16], 3), int8::kernels::best());
         let left: Vec<_> = rewritten.report.layers.iter().filter(|l| l.runs == Runs::Tract).collect();
@@ -200,15 +206,7 @@ fn other_factors_stay_with_tract() {
     let wrong = [(vec![1, 15, 1, 1], vec![0.5; 15]), (vec![1, 17, 1, 1], vec![0.5; 17])];
     let odd = [(vec![1, 16, 1, 1], sixteen(f32::NAN)), (vec![1, 16, 1, 1], vec![0.5; 3])];
     for (shape, values) in wrong.into_iter().chain(odd) {
-        let mut net = Net::new(7);
-        let x = net.input("x", 1, &[1, 16, 16, 16]);
-        let x = net.qdq(&x, 0.008, 5);
-        let y = net.conv(&x, [16, 16, 1], 1, false);
-        let y = net.silu(&y);
-        let f = net.f32s(&shape, &values);
-        let y = net.node("Mul", &[&y, &f], vec![]);
-        let y = net.qdq(&y, 0.01, -60);
-        net.output(&y, &[1, 16, 16, 16]);
+        let net = times(&shape, &values, true);
         let options = int8::Options::default();
         let rewritten = int8::rewrite(&mut net.model(), &mut tract_onnx::onnx(), &options).unwrap();
         let left: Vec<_> = rewritten.report.layers.iter().filter(|l| l.runs == Runs::Tract).collect();

@@ -40,8 +40,9 @@ impl Arrived {
         let mut arrived = Arrived::default();
         let mut latest: BTreeMap<String, usize> = BTreeMap::new();
         while arrived.first.len() < EVENTS {
-            // What NATS has to deliver again takes its `ack_wait`.
-            let Some(message) = subscriber.poll(Duration::from_secs(8)) else {
+            // What NATS has to deliver again takes its `ack_wait`, and before it the election of a leader for the
+            // subscriber's consumer, where the dead node was its leader.
+            let Some(message) = subscriber.poll(Duration::from_secs(30)) else {
                 break;
             };
             if message.topic != TOPIC || message.payload == "probe" {

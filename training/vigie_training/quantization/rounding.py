@@ -40,8 +40,9 @@ def compensate(int8: ModelProto, model: ModelProto, pictures: Iterable[np.ndarra
     constants = {i.name: i for i in int8.graph.initializer}
     chosen = [n for n in model.graph.node if n.name in layers and _dequantized(layers[n.name], 1, made, constants)]
     floats = {i.name: i for i in model.graph.initializer}
+    # What reads the input itself, in the layout `stock`, is not watched; it keeps its nearest steps.
+    chosen = [n for n in chosen if n.input[0] != model.graph.input[0].name]
     moments = measure(chosen, floats, model, pictures, threads)
-    chosen = [node for node in chosen if node.name in moments]
     for node in chosen:
         layer = layers[node.name]
         weights = numpy_helper.to_array(floats[node.input[1]]).astype(np.float64)

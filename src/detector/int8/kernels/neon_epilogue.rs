@@ -95,16 +95,6 @@ impl Epilogue {
         })
     }
 
-    /// As [`Self::activate`], side by side for pixels of eight channels.
-    #[inline]
-    #[target_feature(enable = "neon")]
-    fn activate_all<const P: usize>(&self, x: &mut [[float32x4_t; 2]; P]) {
-        match x.as_mut_slice() {
-            [[a, b], [c, d]] => [*a, *b, *c, *d] = self.activate([*a, *b, *c, *d]),
-            all => all.iter_mut().for_each(|x| *x = self.activate(*x)),
-        }
-    }
-
     /// Eight results, each times its channel's factor, become bytes.
     #[inline]
     #[target_feature(enable = "neon")]
@@ -164,21 +154,10 @@ pub unsafe fn store<const M: usize, const V: usize>(
                 if V == 1 {
                     return fours(sums, w, p, *stride, epilogue, to, skip);
                 }
-                // Constants of eight channels at a time stay in registers while their pixels go by.
-                for pair in 0..V / 2 {
-                    let part = Eight::new(w, p, pair);
-                    let place = |m: usize| {
-                        let at = m * *stride + 8 * pair;
-                        (to.add(at), skip.map(|skip| skip.add(at)))
-                    };
-                    for m in (0..M / 2).map(|half| 2 * half) {
-                        let sums = [m, m + 1].map(|m| [sums[m][2 * pair], sums[m][2 * pair + 1]]);
-                        part.store(sums, epilogue, [place(m), place(m + 1)]);
-                    }
-                    if M % 2 == 1 {
-                        let last = [sums[M - 1][2 * pair], sums[M - 1][2 * pair + 1]];
-                        part.store([last], epilogue, [place(M - 1)]);
-                    }
+                for (m, sums) in sums.iter().enumerate() {
+                    let post = w.post.as_ptr().add(p.lane);
+                    let skip = skip.map(|skip| skip.add(m * *stride));
+                    bytes(finished(*sums), post, skip, p.valid, epilogue, to.add(m * *stride));
                 }
             }
             Out::F32 { to, stride, skip } => {
@@ -192,68 +171,39 @@ pub unsafe fn store<const M: usize, const V: usize>(
     }
 }
 
-/// The constants of eight channels.
-struct Eight {
-    scale: [float32x4_t; 2],
-    offset: [float32x4_t; 2],
-    post: [float32x4_t; 2],
-    /// How many of them exist.
+/// Requantized, with a shortcut where there is one: the first `valid` of `4 · V` channels of a pixel.
+///
+/// # Safety
+/// So many bytes may be read from `skip` and written to `to`, and `4 · V` factors read from `post`.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn bytes<const V: usize>(
+    mut x: [float32x4_t; V],
+    post: *const f32,
+    skip: Option<*const i8>,
     valid: usize,
-}
-
-impl Eight {
-    /// # Safety
-    /// The panel has these lanes.
-    #[inline]
-    #[target_feature(enable = "neon")]
-    unsafe fn new(w: &Packed, p: &Panel, pair: usize) -> Eight {
-        let lane = p.lane + 8 * pair;
-        // SAFETY: the caller's promise.
-        let [scale, offset, post] = [&w.scale, &w.offset, &w.post].map(|of| unsafe {
-            let of = of.as_ptr().add(lane);
-            [vld1q_f32(of), vld1q_f32(of.add(4))]
-        });
-        Eight { scale, offset, post, valid: p.valid.saturating_sub(8 * pair).min(8) }
-    }
-
-    /// The sums of some pixels become bytes, with a shortcut where there is one.
-    ///
-    /// # Safety
-    /// As many bytes as channels exist may be written to each place and read from its shortcut.
-    #[inline]
-    #[target_feature(enable = "neon")]
-    unsafe fn store<const P: usize>(
-        &self,
-        sums: [[int32x4_t; 2]; P],
-        epilogue: &Epilogue,
-        places: [(*mut i8, Option<*const i8>); P],
-    ) {
-        let mut x = sums.map(|sums| {
-            std::array::from_fn(|i| vfmaq_f32(self.offset[i], vcvtq_f32_s32(sums[i]), self.scale[i]))
-        });
-        epilogue.activate_all(&mut x);
-        for ([low, high], (to, skip)) in x.into_iter().zip(places) {
-            // SAFETY: the caller's promise; where some channels are padding, all goes through `few`.
-            unsafe {
-                let (whole, mut few) = (self.valid == 8, [0i8; 8]);
-                let [low, high] = match skip {
-                    None => [low, high],
-                    Some(skip) => {
-                        if !whole {
-                            few.as_mut_ptr().copy_from_nonoverlapping(skip, self.valid);
-                        }
-                        let skip = if whole { skip } else { few.as_ptr() };
-                        [epilogue.add_skip(low, skip), epilogue.add_skip(high, skip.add(4))]
-                    }
-                };
-                let bytes = epilogue.to_bytes([low, high], self.post);
-                if whole {
-                    vst1_s8(to, bytes);
-                } else {
-                    vst1_s8(few.as_mut_ptr(), bytes);
-                    to.copy_from_nonoverlapping(few.as_ptr(), self.valid);
-                }
+    epilogue: &Epilogue,
+    to: *mut i8,
+) {
+    let (whole, mut few) = (valid >= 4 * V, [0i8; 16]);
+    // SAFETY: the caller's promise; where some channels are padding, all goes through `few`.
+    unsafe {
+        if let Some(skip) = skip {
+            if !whole {
+                few.as_mut_ptr().copy_from_nonoverlapping(skip, valid);
             }
+            let skip = if whole { skip } else { few.as_ptr() };
+            for (v, x) in x.iter_mut().enumerate() {
+                *x = epilogue.add_skip(*x, skip.add(4 * v));
+            }
+        }
+        let target = if whole { to } else { few.as_mut_ptr() };
+        for pair in 0..V / 2 {
+            let post = [vld1q_f32(post.add(8 * pair)), vld1q_f32(post.add(8 * pair + 4))];
+            vst1_s8(target.add(8 * pair), epilogue.to_bytes([x[2 * pair], x[2 * pair + 1]], post));
+        }
+        if !whole {
+            to.copy_from_nonoverlapping(few.as_ptr(), valid);
         }
     }
 }
