@@ -4,6 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT/training"
 
+export VIGIE_BINARY=${VIGIE_BINARY:-$(target_dir)/release/vigie}
 python=${VIGIE_PYTHON:-$BUILD/training/bin/python}
 if [ -z "${VIGIE_PYTHON:-}" ] && ! "$python" -c 'import torch, pytest' 2>/dev/null; then
   ensure_packages python3-venv

@@ -110,7 +110,8 @@ class Trainer:
 
     def run(self, evaluate: Callable[[Detector, int], Scores], evaluations: int, log: RunLog, progress_bar: bool = True) -> bool:
         """Train to the end, evaluating so many times on the way. -> False if it was told to stop before."""
-        model: nn.Module = torch.compile(self.model) if self.settings.compile else self.model
+        # Sizes are compiled one by one: a graph for all of them at once took more than ten minutes and was not done.
+        model: nn.Module = torch.compile(self.model, dynamic=False) if self.settings.compile else self.model
         means = _Means(self.seconds)
         saved = time.monotonic()
         bar = tqdm(
