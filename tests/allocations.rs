@@ -171,7 +171,9 @@ fn from_frame_to_detections(threads: usize) {
     let mut detector = Detector::load(&options).expect("the shipped model");
     let names = detector.contract().names.clone();
     // So low that there is something to decode, suppress and count in any picture.
-    let thresholds = Thresholds { default: 0.001, labels: Vec::new() }.resolve(&names).expect("no labels");
+    let thresholds = Thresholds { default: Some(0.001), labels: Vec::new() }
+        .resolve(detector.contract())
+        .expect("no labels");
     let size = detector.contract().size;
     let (mut tensor, mut found) = (Tensor::new(size), Vec::new());
     let telling = objects::Options {

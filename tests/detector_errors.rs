@@ -145,6 +145,48 @@ fn a_tensor_of_another_size() {
 #[test]
 fn thresholds_by_label() {
     let detector = Detector::load(&Options::new(tiny("tiny-raw.onnx"))).unwrap();
-    let asked = Thresholds { default: 0.5, labels: vec![("driver's cat".into(), 0.25)] };
-    assert_eq!(asked.resolve(&detector.contract().names).unwrap().scores(), [0.5, 0.25, 0.5]);
+    let asked = Thresholds { default: Some(0.5), labels: vec![("driver's cat".into(), 0.25)] };
+    assert_eq!(asked.resolve(detector.contract()).unwrap().scores(), [0.5, 0.25, 0.5]);
+}
+
+/// The model with one more entry in its metadata: protobuf joins what is appended.
+fn with_metadata(folder: &Path, key: &str, value: &str) -> PathBuf {
+    let entry = |tag: u8, text: &[u8]| [&[tag, u8::try_from(text.len()).unwrap()], text].concat();
+    let pair = [entry(0x0a, key.as_bytes()), entry(0x12, value.as_bytes())].concat();
+    let path = folder.join("m.onnx");
+    std::fs::write(&path, [std::fs::read(tiny("tiny-raw.onnx")).unwrap(), entry(0x72, &pair)].concat())
+        .unwrap();
+    path
+}
+
+#[test]
+fn thresholds_that_the_model_suggests_hold_where_nobody_says_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = with_metadata(folder.path(), "vigie.thresholds", "[0.31, 0.5, 1]");
+    let detector = Detector::load(&Options::new(path)).unwrap();
+    let scores = |asked: Thresholds| {
+        asked.resolve(detector.contract()).unwrap().scores().iter().copied().collect::<Vec<_>>()
+    };
+    assert_eq!(scores(Thresholds::default()), [0.31, 0.5, 1.0]);
+    assert_eq!(
+        scores(Thresholds { default: None, labels: vec![("driver's cat".into(), 0.2)] }),
+        [0.31, 0.2, 1.0]
+    );
+    assert_eq!(scores(Thresholds { default: Some(0.6), labels: vec![] }), [0.6; 3]);
+    let silent = Detector::load(&Options::new(tiny("tiny-raw.onnx"))).unwrap();
+    assert_eq!(silent.contract().thresholds, [Thresholds::FALLBACK; 3]);
+}
+
+#[test]
+fn suggested_thresholds_that_make_no_sense() {
+    let folder = tempfile::tempdir().unwrap();
+    for value in ["[0.3, 0.5]", "[0.3, 0.5, 1.5]", "[0.3, 0.5, 'high']", "{0: 0.3}", "[0.3, 0.5, nan]", ""] {
+        let path = with_metadata(folder.path(), "vigie.thresholds", value);
+        let kind = ErrorKind::Contract(ContractKind::Metadata);
+        says(
+            &path,
+            kind,
+            &["vigie.thresholds = ", value, "no list of 3 scores from 0 to 1", "vigie-thresholds"],
+        );
+    }
 }

@@ -72,6 +72,7 @@ fn table(d: &Description, all_layers: bool) -> String {
     rows.extend([
         ("layout", d.layout.clone()),
         ("classes", format!("{}: {}", d.names.len(), listed(d.names.iter().map(String::as_str), MOST))),
+        ("thresholds", thresholds(d)),
         ("parameters", format!("{:.2} M", d.parameters as f64 / 1e6)),
         ("MACs", format!("{:.1} M a picture", d.macs as f64 / 1e6)),
         ("check", d.check.clone()),
@@ -128,4 +129,14 @@ fn summary(layers: &[Layer]) -> Vec<(String, usize, u64)> {
     }
     ways.sort_by_key(|w| std::cmp::Reverse(w.2));
     ways
+}
+/// `0.4`, or label by label where they differ.
+fn thresholds(d: &Description) -> String {
+    let least = d.thresholds.iter().copied().fold(f32::INFINITY, f32::min);
+    if d.thresholds.iter().all(|score| *score == least) {
+        return format!("{least} unless the configuration says otherwise");
+    }
+    let each: Vec<String> =
+        d.names.iter().zip(&d.thresholds).map(|(name, score)| format!("{name} {score}")).collect();
+    format!("{}; unless the configuration says otherwise", listed(each.iter().map(String::as_str), MOST))
 }

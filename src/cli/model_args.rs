@@ -35,13 +35,11 @@ pub struct ContractArgs {
 /// From which score on a detection is one.
 #[derive(Debug, clap::Args)]
 pub struct ScoreArgs {
-    /// Least score, 0…1: for all labels (0.4), or for one (person=0.3); may be given several times
+    /// Least score, 0…1: for all labels (0.4), or for one (person=0.3); may be given several times; default: as the model
+    /// suggests, else 0.4
     #[arg(long = "threshold", value_name = "[LABEL=]SCORE", value_parser = threshold)]
     thresholds: Vec<(String, f32)>,
 }
-
-/// As the daemon's, so that both say the same of a picture.
-const DEFAULT_THRESHOLD: f32 = config::defaults::THRESHOLD;
 
 fn threshold(text: &str) -> Result<(String, f32), String> {
     let (label, score) = text.rsplit_once('=').unwrap_or(("*", text));
@@ -82,20 +80,20 @@ impl ContractArgs {
 }
 
 impl ScoreArgs {
-    /// The thresholds for the model's classes.
+    /// The thresholds for the model's classes; what is not given is as it is for the daemon.
     ///
     /// # Errors
     /// When a label is none of the model's.
     pub fn thresholds(&self, detector: &Detector) -> Result<ClassThresholds, Failure> {
-        let mut thresholds = Thresholds { default: DEFAULT_THRESHOLD, labels: Vec::new() };
+        let mut thresholds = Thresholds::default();
         for (label, score) in &self.thresholds {
             if label == "*" {
-                thresholds.default = *score;
+                thresholds.default = Some(*score);
             } else {
                 thresholds.labels.push((label.clone(), *score));
             }
         }
-        thresholds.resolve(&detector.contract().names).map_err(Failure::usage)
+        thresholds.resolve(detector.contract()).map_err(Failure::usage)
     }
 }
 

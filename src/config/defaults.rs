@@ -42,9 +42,6 @@ pub const NMS_IOU: f32 = Options::NMS_IOU;
 pub const MAX_DETECTIONS: u64 = Options::MAX_DETECTIONS as u64;
 /// `detect.max_fps`
 pub const MAX_FPS: f32 = 5.0;
-/// `detect.thresholds."*"`, and what `vigie detect` takes: below it a box of the shipped model is more often wrong than
-/// right.
-pub const THRESHOLD: f32 = 0.4;
 /// `detect.detections_rate`: detections messages are asked for, never sent unasked.
 pub const DETECTIONS_RATE: f32 = 0.0;
 /// `detect.hold`: one missed frame must not switch a light off.

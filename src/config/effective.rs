@@ -209,7 +209,7 @@ fn camera(camera: &Camera) -> raw::Camera {
         format: request.format.and_then(|format| key(OneOf(format))),
         stall_after: time(request.stall_after),
         max_fps: key(Rate(camera.max_fps)),
-        thresholds: key(thresholds(&camera.thresholds)),
+        thresholds: thresholds(&camera.thresholds),
         detections_rate: key(RateOrNever(camera.detections_rate)),
         hold: time(camera.hold),
         filters: key(filters(&camera.filters)),
@@ -262,10 +262,13 @@ fn source(source: &SourceSpec) -> raw::Source {
     }
 }
 
-fn thresholds(thresholds: &Thresholds) -> Map<Fraction> {
-    let default = ("*".to_owned(), thresholds.default);
-    let all = thresholds.labels.iter().cloned().chain([default]);
-    Map(all.map(|(label, score)| (label, Located::nowhere(Fraction(score)))).collect())
+/// Those of the configuration; the model's are the model's.
+fn thresholds(thresholds: &Thresholds) -> Option<Located<Map<Fraction>>> {
+    let default = thresholds.default.map(|score| ("*".to_owned(), score));
+    let all = thresholds.labels.iter().cloned().chain(default);
+    let map: std::collections::BTreeMap<_, _> =
+        all.map(|(label, score)| (label, Located::nowhere(Fraction(score)))).collect();
+    if map.is_empty() { None } else { key(Map(map)) }
 }
 
 fn filters(filters: &Filters) -> Map<raw::Filter> {

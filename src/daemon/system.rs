@@ -258,7 +258,7 @@ pub fn load_model(config: &Config) -> Result<Detector, Error> {
     detector::known_labels(recorded, &detector.contract().names)
         .map_err(|source| Error::TableLabel { key: "record.labels", source })?;
     for camera in &config.cameras {
-        let resolved = camera.thresholds.resolve(&detector.contract().names);
+        let resolved = camera.thresholds.resolve(detector.contract());
         resolved.map_err(|source| Error::Label { camera: camera.name.clone(), source })?;
         detector::known_labels(camera.labels(), &detector.contract().names)
             .map_err(|source| Error::Label { camera: camera.name.clone(), source })?;

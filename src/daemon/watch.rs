@@ -83,7 +83,7 @@ impl Watch {
     ) -> Result<Watch, Error> {
         let names = &contract.names;
         let unknown = |source| Error::Label { camera: camera.name.clone(), source };
-        let thresholds = camera.thresholds.resolve(names).map_err(unknown)?;
+        let thresholds = camera.thresholds.resolve(contract).map_err(unknown)?;
         let objects = objects(config, camera, names).map_err(unknown)?;
         let scene = Scene::new(names.len(), camera.hold, objects, &config.tracking);
         Ok(Watch {

@@ -1,14 +1,14 @@
 //! The contract of a model: what it is fed, what comes out, what its classes are called.
 //!
 //! It is read from the ONNX file: `metadata_props` as Ultralytics writes them (`names`, `imgsz`, `task`), Vigie's own
-//! keys (`vigie.layout`), and the shapes of inputs and outputs. What the user says in the configuration goes first.
+//! keys (`vigie.layout`, `vigie.thresholds`), and the shapes of inputs and outputs. What the user says in the configuration goes first.
 
 use super::error::ContractKind;
 use super::file::{Dim, Element, ModelFile, Port};
 use super::layout::{self, Layout, Output};
 use super::literal::Literal;
 use super::words::{is_printable, printable};
-use super::{ContractOverride, Error};
+use super::{ContractOverride, Error, Thresholds};
 use crate::geometry::Size;
 
 /// No model looks at larger pictures than this, in either direction.
@@ -44,6 +44,8 @@ impl std::fmt::Display for Input {
 pub struct Contract {
     /// The class names, by class index.
     pub names: Vec<String>,
+    /// By class index: from which score on a detection is one, where the user says nothing; what the file suggests.
+    pub thresholds: Vec<f32>,
     /// The size of the pictures that it looks at.
     pub size: Size,
     /// The type of what it is fed.
@@ -225,14 +227,39 @@ pub(super) fn complete(
     if overrides.names.is_none() {
         sound(&complaint, &names)?;
     }
+    let thresholds = match file.metadata("vigie.thresholds") {
+        Some(text) => thresholds(&complaint, text, classes)?,
+        None => vec![Thresholds::FALLBACK; classes],
+    };
     Ok(Contract {
         names,
+        thresholds,
         size: fed.size,
         input,
         input_name: fed.name.clone(),
         layout,
         description: file.metadata("description").filter(|d| !d.is_empty()).map(str::to_owned),
     })
+}
+
+/// The thresholds that a file suggests: a list, one score for each class.
+fn thresholds(complaint: &Complaint<'_>, text: &str, classes: usize) -> Result<Vec<f32>, Error> {
+    let scores = match Literal::parse(text) {
+        Ok(Literal::List(scores)) => scores.iter().map(Literal::as_float).collect::<Option<Vec<f64>>>(),
+        _ => None,
+    };
+    let fitting = scores.filter(|s| s.len() == classes && s.iter().all(|score| (0.0..=1.0).contains(score)));
+    let scores = fitting.ok_or_else(|| {
+        let problem = format!(
+            "has the metadata vigie.thresholds = {text:?}, which is no list of {classes} scores from 0 to 1"
+        );
+        complaint.of(
+            ContractKind::Metadata,
+            problem,
+            "take them out, or write them anew with vigie-thresholds",
+        )
+    })?;
+    Ok(scores.into_iter().map(|score| score as f32).collect())
 }
 
 /// Names are shown on terminals, parts of topics, and told apart by people.

@@ -31,6 +31,8 @@ pub struct Description {
     pub description: Option<String>,
     /// The class names.
     pub names: Vec<String>,
+    /// By class: from which score on a detection is one, where the configuration says nothing.
+    pub thresholds: Vec<f32>,
     /// Height and width of the input in pixels.
     pub imgsz: [u32; 2],
     /// What it is fed, in words.
@@ -83,7 +85,7 @@ pub fn describe(options: &Options) -> Result<Description, Error> {
     for node in &graph.node {
         *operators.entry(node.op_type.clone()).or_insert(0) += 1;
     }
-    let Contract { names, size, input, layout, description, .. } = contract;
+    let Contract { names, thresholds, size, input, layout, description, .. } = contract;
     Ok(Description {
         path: file.path.display().to_string(),
         bytes: file.bytes,
@@ -92,6 +94,7 @@ pub fn describe(options: &Options) -> Result<Description, Error> {
         opset: file.opset(),
         description,
         names,
+        thresholds,
         imgsz: [size.height, size.width],
         input: input.to_string(),
         inputs: file.inputs().iter().map(ToString::to_string).collect(),

@@ -50,11 +50,11 @@ pub struct Detection {
     pub bbox: BBox,
 }
 
-/// Score thresholds by label, with a default for the rest.
-#[derive(Clone, Debug, PartialEq)]
+/// Score thresholds by label; where neither the label nor `default` says anything, the model's own hold.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Thresholds {
     /// For every label that has none of its own; `*` in the configuration.
-    pub default: f32,
+    pub default: Option<f32>,
     /// Label and threshold.
     pub labels: Vec<(String, f32)>,
 }

@@ -1,6 +1,6 @@
 //! Score thresholds, resolved from labels to a model's classes.
 
-use super::Thresholds;
+use super::{Contract, Thresholds};
 
 /// A label that the model doesn't know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,16 +60,21 @@ fn logit(score: f32) -> f32 {
     }
 }
 
-impl Default for Thresholds {
-    fn default() -> Thresholds {
-        Thresholds { default: 0.5, labels: Vec::new() }
-    }
-}
-
 impl Thresholds {
-    /// The thresholds of a model with these class names, or the first label that it doesn't have.
-    pub fn resolve(&self, names: &[String]) -> Result<ClassThresholds, UnknownLabel> {
-        let mut scores = vec![self.default; names.len()];
+    /// Of a class about which neither the configuration nor the model says anything: below it a box is more often wrong
+    /// than right, with most models.
+    pub const FALLBACK: f32 = 0.4;
+
+    /// The thresholds for a model's classes: of the label, else for all, else as the model suggests.
+    ///
+    /// # Errors
+    /// The first label that the model doesn't have.
+    pub fn resolve(&self, contract: &Contract) -> Result<ClassThresholds, UnknownLabel> {
+        let names = &contract.names;
+        let mut scores = match self.default {
+            Some(score) => vec![score; names.len()],
+            None => contract.thresholds.clone(),
+        };
         for (label, score) in &self.labels {
             let mut found = false;
             // A model may give one name to several classes.
@@ -110,30 +115,46 @@ fn unknown(label: &str, names: &[String]) -> UnknownLabel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detector::{Input, Layout};
+    use crate::geometry::Size;
 
-    fn names() -> Vec<String> {
-        ["person", "car", "cat"].map(String::from).to_vec()
+    fn contract() -> Contract {
+        Contract {
+            names: ["person", "car", "cat"].map(String::from).to_vec(),
+            thresholds: vec![0.3, 0.4, 0.6],
+            size: Size::new(64, 64),
+            input: Input::U8,
+            input_name: String::new(),
+            layout: Layout::Decoded { anchors: 84, classes: 3 },
+            description: None,
+        }
     }
 
     #[test]
     fn a_label_goes_before_the_default() {
-        let asked = Thresholds { default: 0.5, labels: vec![("car".into(), 0.25)] };
-        let resolved = asked.resolve(&names()).unwrap();
+        let asked = Thresholds { default: Some(0.5), labels: vec![("car".into(), 0.25)] };
+        let resolved = asked.resolve(&contract()).unwrap();
         assert_eq!(resolved.scores(), [0.5, 0.25, 0.5]);
         assert_eq!(resolved.logits()[0], 0.0);
         assert!((resolved.logits()[1] + 3f32.ln()).abs() < 1e-6);
     }
 
     #[test]
+    fn what_nobody_asks_for_is_as_the_model_suggests() {
+        let asked = Thresholds { default: None, labels: vec![("car".into(), 0.25)] };
+        assert_eq!(asked.resolve(&contract()).unwrap().scores(), [0.3, 0.25, 0.6]);
+    }
+
+    #[test]
     fn an_unknown_label_gets_a_suggestion() {
-        let asked = Thresholds { default: 0.5, labels: vec![("Persn".into(), 0.25)] };
-        let error = asked.resolve(&names()).unwrap_err();
+        let asked = Thresholds { default: None, labels: vec![("Persn".into(), 0.25)] };
+        let error = asked.resolve(&contract()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the model has no label `Persn`, did you mean `person`?; it has: person, car, cat"
         );
-        let far = Thresholds { default: 0.5, labels: vec![("zebra".into(), 0.25)] };
-        assert_eq!(far.resolve(&names()).unwrap_err().suggestion, None);
+        let far = Thresholds { default: None, labels: vec![("zebra".into(), 0.25)] };
+        assert_eq!(far.resolve(&contract()).unwrap_err().suggestion, None);
     }
 
     #[test]

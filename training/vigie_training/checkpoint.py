@@ -1,7 +1,8 @@
 """Reads and writes weights: `.pt` checkpoints of a training run, and `.safetensors` with the averaged weights alone."""
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +24,16 @@ class Weights:
     epoch: float = 0.0
     image_size: int | None = None
     """Side of the pictures that training ended with, where the file says."""
+
+    def of_classes(self, names: list[str]) -> "Weights":
+        """The same network for some of its classes, in this order: a class is a row of the last convolution of each class branch."""
+        if unknown := [n for n in names if n not in self.names]:
+            raise InputError(f"the weights have no class {unknown[0]!r}", f"they have {', '.join(self.names)}")
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"{', '.join(names) or 'nothing'} is no list of classes", "name at least one, and none twice")
+        rows = torch.tensor([self.names.index(n) for n in names])
+        last = re.compile(r"head\.cls\.\d+\.2\.(weight|bias)")
+        return replace(self, state={k: v[rows] if last.search(k) else v for k, v in self.state.items()}, names=list(names))
 
     def detector(self) -> Detector:
         """The network with these weights, ready for inference."""

@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--out", help="the ONNX file to write")
     parser.add_argument("--layout", choices=["raw", "stock"], default="raw")
     parser.add_argument("--size", default="320", help="input size: one multiple of 64, or HEIGHTxWIDTH (default: %(default)s)")
+    parser.add_argument("--classes", nargs="+", metavar="CLASS", help="only these of its classes (default: all)")
     parser.add_argument("--weights", help="also write the averaged weights as .safetensors, so that training can go on from them")
     args = parser.parse_args()
     run_command(lambda: export(args))
@@ -126,6 +127,8 @@ def export(args: argparse.Namespace) -> None:
         raise InputError("nothing to write", "give --out FILE.onnx, --weights FILE.safetensors, or both")
     size = parse_size(args.size)
     weights = load_weights(args.checkpoint)
+    if args.classes:
+        weights = weights.of_classes(args.classes)
     if args.out:
         written = write_model(build(weights, size, args.layout), args.out)
         print(f"{args.out}: layout {args.layout}, {size[0]}x{size[1]}, {len(weights.names)} classes, {written / 1e6:.2f} MB, equal to PyTorch")

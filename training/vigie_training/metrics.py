@@ -70,19 +70,10 @@ class Found:
 
 def score(split: Split, found: list[Found]) -> Scores:
     """Compare detections with a split's labels; `found` is in the order of its records."""
-    truth = _truth(split)
-    results = [row for i, (r, f) in enumerate(zip(split.records, found, strict=True)) for row in _rows(i, r, f)]
     counts = _counts(split)
-    if not results:
+    evaluation = _evaluation(split, found)
+    if evaluation is None:
         return Scores(len(split), 0, 0, 0, 0, 0, 0, 0, 0, {n: ClassScore(0, 0, int(c)) for n, c in zip(split.names, counts) if c})
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = truth
-        coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(results), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
     precision = evaluation.eval["precision"][:, :, :, 0, 2]  # IoU x recall x class, all areas, 100 detections
     classes = {
         n: ClassScore(float(precision[0, :, i].mean()), float(precision[:, :, i].mean()), int(counts[i]))
@@ -91,6 +82,52 @@ def score(split: Split, found: list[Found]) -> Scores:
     }
     stats = [float(v) for v in evaluation.stats]
     return Scores(len(split), stats[1], stats[0], *means(classes, ENOUGH), stats[3], stats[4], stats[5], stats[8], classes)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place on a class's curve of precision and recall, at IoU 0.5."""
+
+    score: float
+    """From which score on detections count."""
+    precision: float
+    recall: float
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of both."""
+        return 2 * self.precision * self.recall / max(self.precision + self.recall, 1e-9)
+
+
+def curves(split: Split, found: list[Found]) -> dict[str, tuple[list[Point], int]]:
+    """For each class that has objects: its curve at a hundred recalls, from the surest detections on, and how many objects it has."""
+    evaluation, counts = _evaluation(split, found), _counts(split)
+    result = {}
+    for i, name in enumerate(split.names):
+        if not counts[i]:
+            continue
+        points = []
+        if evaluation is not None:
+            precision, scores = (evaluation.eval[key][0, :, i, 0, 2] for key in ("precision", "scores"))
+            points = [Point(float(s), float(p), float(r)) for s, p, r in zip(scores, precision, evaluation.params.recThrs) if p > 0]
+        result[name] = points, int(counts[i])
+    return result
+
+
+def _evaluation(split: Split, found: list[Found]) -> COCOeval | None:
+    """COCO's own program's view of it; None if nothing was found at all."""
+    results = [row for i, (r, f) in enumerate(zip(split.records, found, strict=True)) for row in _rows(i, r, f)]
+    if not results:
+        return None
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = _truth(split)
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(results), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation
 
 
 def means(classes: dict[str, ClassScore], at_least: int) -> tuple[float, float]:

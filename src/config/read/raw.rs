@@ -162,8 +162,8 @@ section! {
     Detect {
         /// Frames a second that are looked at, at most.
         max_fps: Rate = defaults::MAX_FPS,
-        /// Least score by label; `*` is for every label that is not named.
-        thresholds: Map<Fraction> = serde_json::json!({ "*": defaults::THRESHOLD }),
+        /// Least score by label; `*` is for every label that is not named. Default: as the model suggests, else 0.4.
+        thresholds: Map<Fraction>,
         /// Detections messages (all that was seen in a frame) a second, at most; 0: none are sent. Never more than `max_fps`.
         detections_rate: RateOrNever = defaults::DETECTIONS_RATE,
         /// A count falls, and an occupancy turns `OFF`, only when fewer were there for so long.

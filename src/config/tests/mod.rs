@@ -105,7 +105,7 @@ fn the_shortest_configuration_has_the_defaults() {
     );
     assert_eq!((camera.max_fps, camera.detections_rate), (defaults::MAX_FPS, 0.0));
     assert_eq!(camera.hold, Duration::from_secs(2));
-    assert_eq!(camera.thresholds, detector::Thresholds { default: defaults::THRESHOLD, labels: vec![] });
+    assert_eq!(camera.thresholds, detector::Thresholds::default());
 }
 
 /// Every key at once, none at its default.
@@ -264,7 +264,11 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(front.request.format, Some(PixelFormat::Mjpeg));
     assert_eq!((front.request.fps, front.request.stall_after), (Some(7.5), Duration::from_millis(500)));
     let labels = vec![("car".to_owned(), 0.3), ("person".to_owned(), 0.6)];
-    assert_eq!(front.thresholds, detector::Thresholds { default: 1.0, labels }, "merged label by label");
+    assert_eq!(
+        front.thresholds,
+        detector::Thresholds { default: Some(1.0), labels },
+        "merged label by label"
+    );
     assert_eq!((front.max_fps, front.detections_rate, front.hold), (3.0, 0.0, Duration::ZERO));
     assert_eq!(
         front.zones[0].polygon.points(),

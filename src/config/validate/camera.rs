@@ -190,6 +190,6 @@ fn merge<'a>(maps: impl Iterator<Item = &'a Located<Map<Fraction>>>) -> Threshol
     for map in maps {
         merged.extend(map.value.0.iter().map(|(label, score)| (label.clone(), score.value.0)));
     }
-    let default = merged.remove("*").unwrap_or(defaults::THRESHOLD);
+    let default = merged.remove("*");
     Thresholds { default, labels: merged.into_iter().collect() }
 }
