@@ -151,11 +151,11 @@ fn thresholds_by_label() {
 
 /// The model with one more entry in its metadata: protobuf joins what is appended.
 fn with_metadata(folder: &Path, key: &str, value: &str) -> PathBuf {
-    let entry = |tag: u8, text: &[u8]| [&[tag, u8::try_from(text.len()).unwrap()], text].concat();
+    let entry = |tag: u8, text: &[u8]| [&[tag, u8::try_from(text.len()).expect("short")], text].concat();
     let pair = [entry(0x0a, key.as_bytes()), entry(0x12, value.as_bytes())].concat();
+    let model = std::fs::read(tiny("tiny-raw.onnx")).expect("a model");
     let path = folder.join("m.onnx");
-    std::fs::write(&path, [std::fs::read(tiny("tiny-raw.onnx")).unwrap(), entry(0x72, &pair)].concat())
-        .unwrap();
+    std::fs::write(&path, [model, entry(0x72, &pair)].concat()).expect("a folder to write to");
     path
 }
 
@@ -164,9 +164,7 @@ fn thresholds_that_the_model_suggests_hold_where_nobody_says_otherwise() {
     let folder = tempfile::tempdir().unwrap();
     let path = with_metadata(folder.path(), "vigie.thresholds", "[0.31, 0.5, 1]");
     let detector = Detector::load(&Options::new(path)).unwrap();
-    let scores = |asked: Thresholds| {
-        asked.resolve(detector.contract()).unwrap().scores().iter().copied().collect::<Vec<_>>()
-    };
+    let scores = |asked: Thresholds| asked.resolve(detector.contract()).unwrap().scores().to_vec();
     assert_eq!(scores(Thresholds::default()), [0.31, 0.5, 1.0]);
     assert_eq!(
         scores(Thresholds { default: None, labels: vec![("driver's cat".into(), 0.2)] }),
