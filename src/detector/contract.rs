@@ -1,7 +1,8 @@
 //! The contract of a model: what it is fed, what comes out, what its classes are called.
 //!
 //! It is read from the ONNX file: `metadata_props` as Ultralytics writes them (`names`, `imgsz`, `task`), Vigie's own
-//! keys (`vigie.layout`, `vigie.thresholds`), and the shapes of inputs and outputs. What the user says in the configuration goes first.
+//! keys (`vigie.layout`, `vigie.thresholds`), and the shapes of inputs and outputs. What the user says in the
+//! configuration goes first.
 
 use super::error::ContractKind;
 use super::file::{Dim, Element, ModelFile, Port};

@@ -61,8 +61,7 @@ fn logit(score: f32) -> f32 {
 }
 
 impl Thresholds {
-    /// Of a class about which neither the configuration nor the model says anything: below it a box is more often wrong
-    /// than right, with most models.
+    /// Of a class about which neither the configuration nor the model says anything.
     pub const FALLBACK: f32 = 0.4;
 
     /// The thresholds for a model's classes: of the label, else for all, else as the model suggests.

@@ -99,6 +99,14 @@ def test_pictures_and_clips_are_labelled_as_vigie_sees_them(vigie, cat, tmp_path
     assert cv2.imread(str(tmp_path / "sheet.png")) is not None
 
 
+def test_two_clips_of_one_name_do_not_replace_each_other(vigie, cat, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "clip.avi").write_bytes(avi([cat]))
+    given = [tmp_path / "a", tmp_path / "b", "--model", MODEL, "--vigie", vigie, "--out", tmp_path / "found.json"]
+    assert "would replace those of another clip" in command("label", *given, fails=True)
+
+
 def test_a_draft_has_no_scores_and_one_may_choose_classes(vigie, cat, tmp_path):
     (tmp_path / "cat.jpg").write_bytes(cat)
     given = [tmp_path / "cat.jpg", "--model", MODEL, "--vigie", vigie, "--out", tmp_path / "draft.json", "--draft", 0.3]

@@ -106,7 +106,7 @@ def wrap(model: ModelProto, size: tuple[int, int], places: int, decoded: bool) -
     constants = {
         "scale": np.float32(255), "bgr": np.array([2, 1, 0], np.int64),
         "0": np.array([0], np.int64), "2": np.array([2], np.int64), "4": np.array([4], np.int64), "5": np.array([5], np.int64),
-        "end": np.array([2**31 - 1], np.int64), "last": np.array([2], np.int64),
+        "end": np.array([2**31 - 1], np.int64),
     }  # fmt: skip
     if not decoded:
         constants |= dict(zip(("grid", "stride"), grid(size)))
@@ -116,7 +116,7 @@ def wrap(model: ModelProto, size: tuple[int, int], places: int, decoded: bool) -
         return helper.make_node(kind, inputs, [output], name="vigie/" + output.removeprefix(own), **attributes)
 
     def part(start: str, end: str, output: str) -> onnx.NodeProto:
-        return node("Slice", [raw, own + start, own + end, own + "last"], own + output)
+        return node("Slice", [raw, own + start, own + end, own + "2"], own + output)
 
     front = [node("Gather", [outer, own + "bgr"], own + "reordered", axis=1), node("Mul", [own + "reordered", own + "scale"], inner)]
     behind = [part("0", "2", "centres"), part("2", "4", "sizes"), part("4", "5", "objectness"), part("5", "end", "classes")]

@@ -37,7 +37,7 @@ AT_ONCE = 1000
 def main() -> None:
     """The command `vigie-label`."""
     p = argparse.ArgumentParser(prog="vigie-label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("inputs", nargs="+", metavar="FILE|DIR", help="pictures (JPEG, PNG), clips of `vigie record` (.avi), or folders of them, deep ones too")
+    p.add_argument("inputs", nargs="+", metavar="FILE|DIR", help="pictures (JPEG, PNG), clips of `vigie record` (.avi), or folders of them")
     p.add_argument("--model", required=True, help="an ONNX detector that Vigie reads")
     p.add_argument("--out", required=True, help="the COCO JSON")
     p.add_argument("--classes", nargs="+", metavar="CLASS", help="label these of its classes alone (default: all)")
@@ -103,6 +103,7 @@ def chosen(names: list[str], wanted: list[str] | None) -> list[str]:
 
 def gather(inputs: list[str], folder: Path, every: float) -> Iterator[Path]:
     """The pictures that were named; those of clips are written into `images/` of the folder, by the clip's name and the frame's number."""
+    written = set()
     for given in map(Path, inputs):
         if given.is_dir():
             files = sorted(p for p in given.rglob("*") if p.is_file() and p.suffix.lower() in PICTURES + CLIPS)
@@ -120,6 +121,9 @@ def gather(inputs: list[str], folder: Path, every: float) -> Iterator[Path]:
             home.mkdir(parents=True, exist_ok=True)
             for frame in clip_frames(file, every):
                 picture = home / f"{file.stem}-{frame.number:05}.jpg"
+                if picture in written:
+                    raise InputError(f"the pictures of {file} would replace those of another clip of that name", "rename one of them")
+                written.add(picture)
                 with replacing(picture) as temporary:
                     temporary.write_bytes(frame.jpeg)
                 yield picture

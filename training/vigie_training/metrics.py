@@ -91,6 +91,7 @@ class Point:
     score: float
     """From which score on detections count."""
     precision: float
+    """As COCO counts it: the best one at this recall or a higher one."""
     recall: float
 
     @property
