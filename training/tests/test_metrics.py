@@ -1,10 +1,14 @@
 """Average precision, suppression and decoding against cases worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from vigie_training.data.pictures import PictureRef
 from vigie_training.data.records import Record, Split
+from vigie_training.groups import table
 from vigie_training.metrics import Found, score
 from vigie_training.postprocess import decode_logits, detections, nms
 
@@ -84,3 +88,17 @@ def test_logits_decode_to_distances_from_the_anchor():
     boxes, scores, labels = detections(decode_logits(maps, 64, 64, 16), 0.5)
     assert labels.tolist() == [1] and scores[0] == pytest.approx(1 / (1 + np.exp(-4)))
     assert boxes[0].tolist() == pytest.approx([36 - 8, 28 - 16, 36 + 24, 28 + 32])
+
+
+def test_a_mean_over_all_hides_nothing_by_light_and_source(tmp_path):
+    for name, value in (("night", 20), ("day", 200)):
+        Image.fromarray(np.full((30, 40, 3), value, np.uint8)).save(tmp_path / f"{name}.png")
+    records = [replace(record([A, B], [0, 1]), picture=PictureRef(tmp_path / f"{n}.png"), source=n) for n in ("day", "night")]
+    split = Split("val", ["a", "b"], records)
+    both = [found((0, 0.9, A), (1, 0.8, B)), found()]
+    by_light, by_source = table(split, both, "light").splitlines(), table(split, both, "source").splitlines()
+    assert [row.split() for row in by_light[1:]] == [
+        ["1", "dark,", "luma", "<", "60", "1", "2", "0.000", "0.000"],
+        ["3", "bright", "1", "2", "1.000", "1.000"],
+    ]
+    assert by_source[1].startswith("day ") and "1.000" in by_source[1] and by_source[2].startswith("night ") and "0.000" in by_source[2]

@@ -1,7 +1,7 @@
 """Measures a detector on labelled pictures: COCO's mean average precision, for each class and by size.
 
 vigie-evaluate models/vigie-xxs-320-int8.onnx --data data.yaml
-vigie-evaluate runs/a/best.pt --data data.yaml --size 384 --json scores.json --sheet sheet.jpg
+vigie-evaluate runs/a/best.pt --data data.yaml --size 384 --by light --json scores.json --sheet sheet.jpg
 """
 
 import argparse
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--device", default="cpu", help="for weights: cpu or cuda (default: %(default)s)")
     parser.add_argument("--clip-boxes", action="store_true", help="cut boxes that reach outside their picture instead of refusing them")
+    parser.add_argument("--by", choices=["light", "source"], action="append", default=[], help="a table of each group of pictures, too")
     parser.add_argument("--json", help="write the scores here")
     parser.add_argument("--sheet", help="write a contact sheet of pictures with their detections here")
     parser.add_argument("--sheet-pictures", type=int, default=40, help="default: %(default)s")
@@ -75,6 +76,11 @@ def command(args: argparse.Namespace) -> None:
     seconds = time.perf_counter() - start
     print(f"{predictor.description}, {predictor.size[0]}x{predictor.size[1]}, {split.name}: {len(split)} pictures, {seconds:.0f} s")
     print(scores.table())
+    if args.by:
+        from .groups import table
+
+        for by in args.by:
+            print(table(split, found, by))
     if args.json:
         written = {"model": Path(args.model).name, "size": list(predictor.size), "split": split.name} | scores.to_dict()
         Path(args.json).write_text(json.dumps(written, indent=1) + "\n")
