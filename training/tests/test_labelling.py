@@ -18,6 +18,7 @@ from vigie_training.adapt import COCO
 from vigie_training.data.clips import clip_frames
 from vigie_training.data.coco import read_coco
 from vigie_training.errors import InputError
+from vigie_training.label import labelled
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models/vigie-xxs-320-fp32.onnx"
@@ -105,6 +106,16 @@ def test_two_clips_of_one_name_do_not_replace_each_other(vigie, cat, tmp_path):
         (tmp_path / folder / "clip.avi").write_bytes(avi([cat]))
     given = [tmp_path / "a", tmp_path / "b", "--model", MODEL, "--vigie", vigie, "--out", tmp_path / "found.json"]
     assert "would replace those of another clip" in command("label", *given, fails=True)
+
+
+def test_of_two_names_for_one_thing_the_less_sure_one_teaches_nothing(tmp_path):
+    found = [{"label": n, "score": s, "box": b} for n, s, b in (("dog", 0.5, [10, 10, 60, 60]), ("cat", 0.8, [10, 10, 61, 60]), ("dog", 0.4, [70, 10, 90, 30]))]
+    line = {"file": str(tmp_path / "a.png"), "width": 100, "height": 80, "detections": found}
+    rows = labelled(iter([line]), ["cat", "dog"], tmp_path, scored=True)["annotations"]
+    assert [(a["category_id"], a["score"], a.get("difficult", 0)) for a in rows] == [(2, 0.5, 1), (1, 0.8, 0), (2, 0.4, 0)]
+    assert [a["id"] for a in rows] == [1, 2, 3]
+    # People decide it.
+    assert not any({"score", "difficult"} & a.keys() for a in labelled(iter([line]), ["cat", "dog"], tmp_path, scored=False)["annotations"])
 
 
 def test_a_draft_has_no_scores_and_one_may_choose_classes(vigie, cat, tmp_path):

@@ -5,7 +5,7 @@
     vigie-label val-pictures/ --model large.onnx --out val.json --draft 0.4          # for people to correct
 
 `train.json` is COCO's JSON with a `score` for each box, which `vigie-train` learns as surely as the model was of it (`--unsure`), and which
-`vigie-merge` joins with labels by people. Pictures stay where they are; those of clips are written into `images/` beside the JSON, as the
+`vigie-merge` joins with labels by people. The less sure of two names for one thing is neither object nor background. Pictures stay where they are; those of clips are written into `images/` beside the JSON, as the
 camera compressed them. The program `vigie` does the looking, so that what it reads on the board is read here.
 """
 
@@ -23,6 +23,7 @@ import numpy as np
 from .checkpoint import replacing
 from .data.clips import clip_frames
 from .data.coco import read_coco
+from .data.merging import Rules, second_names
 from .errors import InputError, run_command, warn
 from .fitting.settings import Settings
 from .metrics import Found
@@ -150,15 +151,22 @@ def labelled(lines: Iterator[dict], names: list[str], folder: Path, scored: bool
         name = os.path.relpath(Path(line["file"]).resolve(), folder.resolve())
         image = {"id": len(images) + 1, "file_name": name, "width": line["width"], "height": line["height"]}
         images.append(image)
+        rows = []
         for found in line["detections"]:
             x1, y1, x2, y2 = found["box"]
             x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, line["width"]), min(y2, line["height"])
             if found["label"] not in ids or x2 <= x1 or y2 <= y1:
                 continue
             box = [round(v, 2) for v in (x1, y1, x2 - x1, y2 - y1)]
-            row = {"id": len(annotations) + 1, "image_id": image["id"], "category_id": ids[found["label"]], "bbox": box}
-            row |= {"area": round(box[2] * box[3], 2), "iscrowd": 0}
-            annotations.append(row | {"score": found["score"]} if scored else row)
+            row = {"image_id": image["id"], "category_id": ids[found["label"]], "bbox": box}
+            rows.append(row | {"area": round(box[2] * box[3], 2), "iscrowd": 0, "score": found["score"]})
+        for row, second in zip(rows, second_names(rows, Rules())):
+            # Two names for one thing can't both be right. People see which one is; a training had better not be told.
+            if not scored:
+                del row["score"]
+            elif second:
+                row["difficult"] = 1
+            annotations.append(row | {"id": len(annotations) + 1})
     return {"images": images, "annotations": annotations, "categories": [{"id": i, "name": n} for n, i in ids.items()]}
 
 
@@ -170,7 +178,7 @@ def report(coco: dict, out: str) -> None:
     for a in coco["annotations"]:
         score = a.get("score", 1.0)
         if score >= low:
-            (sure if score >= high else unsure)[names[a["category_id"]]] += 1
+            (sure if score >= high and not a.get("difficult") else unsure)[names[a["category_id"]]] += 1
     empty = len(coco["images"]) - len({a["image_id"] for a in coco["annotations"] if a.get("score", 1.0) >= low})
     print(f"{out}: {len(coco['images'])} pictures, {sum(sure.values())} objects; {empty} pictures without any")
     print(f"{'class':<16} {'objects':>8} {f'unsure ({low:g} to {high:g})':>22}")

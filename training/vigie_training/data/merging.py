@@ -112,14 +112,12 @@ def _fates(boxes: list[dict], drawn: list[dict], labelled: set[int], rules: Rule
     """What becomes of a picture's machine boxes, given what people drew in it and which classes they labelled."""
     own, people = (np.array([b["bbox"] for b in some], float).reshape(-1, 4) for some in (boxes, drawn))
     iou, within = overlaps(own, people)
-    among, _ = overlaps(own, own)
-    classes, scores = (np.array([b[key] for b in boxes]) for key in ("category_id", "score"))
+    scores, second = np.array([b["score"] for b in boxes]), second_names(boxes, rules)
     called = np.array([b["category_id"] for b in drawn], int)
     ignored = np.array([bool(b.get("iscrowd") or b.get("difficult")) for b in drawn], bool)
     fates = []
-    for i, c in enumerate(classes):
+    for i, c in enumerate(b["category_id"] for b in boxes):
         alike = called == c
-        rivals = (among[i] >= rules.same_place) & (classes != c) & (scores > scores[i])
         if (iou[i, alike & ~ignored] >= rules.same).any():
             fates.append("confirmed")
         elif (within[i, alike & ignored] >= rules.same).any():
@@ -129,8 +127,16 @@ def _fates(boxes: list[dict], drawn: list[dict], labelled: set[int], rules: Rule
         elif (iou[i, ~alike] >= rules.same_place).any():
             fates.append("renamed")
         else:
-            fates.append("second" if rivals.any() else "added")
+            fates.append("second" if second[i] else "added")
     return fates
+
+
+def second_names(boxes: list[dict], rules: Rules) -> np.ndarray:
+    """Which of a picture's boxes, in COCO's form and with scores, are another name for a thing that a surer one names."""
+    own = np.array([b["bbox"] for b in boxes], float).reshape(-1, 4)
+    classes, scores = (np.array([b[key] for b in boxes]) for key in ("category_id", "score"))
+    same_place = overlaps(own, own)[0] >= rules.same_place
+    return (same_place & (classes[:, None] != classes[None]) & (scores[None] > scores[:, None])).any(axis=1)
 
 
 def agreement(judged: list[tuple[float, bool]], edges: tuple[float, ...]) -> list[tuple[float, float, int, float]]:
