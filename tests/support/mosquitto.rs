@@ -101,8 +101,9 @@ impl Broker {
     }
 
     fn try_run(&mut self) -> bool {
-        let log =
-            std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let path = self.folder.path().join("log");
+        let log = std::fs::File::options().create(true).append(true).open(&path).unwrap();
+        let before = log.metadata().unwrap().len() as usize;
         // Debian keeps the daemon outside an ordinary user's path.
         let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "mosquitto"]
             .into_iter()
@@ -119,11 +120,13 @@ impl Broker {
         let child = self.child.insert(child);
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                return child.try_wait().unwrap().is_none();
-            }
             if child.try_wait().unwrap().is_some() {
                 return false;
+            }
+            // That somebody answers on the port is not enough: it may be another test that tries whether it is free.
+            let text = std::fs::read_to_string(&path).unwrap();
+            if text[before..].contains(" running\n") && TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return true;
             }
             std::thread::sleep(Duration::from_millis(10));
         }

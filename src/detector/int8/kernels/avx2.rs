@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 
 use super::floats::{self, Norm, NormOut};
 use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
-use super::portable::{EXP2, RECIPROCAL, ROUND};
+use super::portable::{EXP2, LIMIT, MONIC, ONE, RECIPROCAL, ROUND, UNIT};
 use super::{AddScale, Attention, Kernels, Out, Staged, Table, avx2_attention, heads, portable};
 
 /// Runs where the processor has AVX2 and FMA.
@@ -157,7 +157,7 @@ unsafe fn tile<const M: usize, const V: usize>(
         // A copy to walk over, so that the sums themselves are never addressed and stay in registers.
         let done = acc;
         for (m, acc) in done.iter().enumerate() {
-            let x: [__m256; V] = std::array::from_fn(|v| constants[v].apply(acc[v], &w.tail));
+            let mut x: [__m256; V] = std::array::from_fn(|v| constants[v].apply(acc[v], &w.tail));
             match out {
                 Out::S8 { to, stride, skip } => {
                     let at = (row + m) * *stride + p.first;
@@ -168,6 +168,9 @@ unsafe fn tile<const M: usize, const V: usize>(
                 Out::F32 { to, stride, skip } => {
                     let at = (row + m) * *stride + p.first;
                     let skip = skip.map(|s| s.as_ptr().add(at));
+                    for x in x.iter_mut().filter(|_| w.tail.silu) {
+                        *x = _mm256_mul_ps(*x, _mm256_set1_ps(UNIT));
+                    }
                     store_floats(x, p, skip, to.as_mut_ptr().add(at));
                 }
             }
@@ -205,11 +208,11 @@ impl Constants {
     fn apply(&self, acc: __m256i, tail: &Tail) -> __m256 {
         let acc = _mm256_cvtepi32_ps(_mm256_add_epi32(acc, self.bias));
         let x = _mm256_fmadd_ps(acc, self.scale, self.offset);
-        if tail.silu { silu(x) } else { x }
+        if tail.silu { sigmoid_times(x) } else { x }
     }
 }
 
-/// See `portable::exp2`.
+/// `2^t` for `t` in -126…126.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn exp2(t: __m256) -> __m256 {
@@ -224,19 +227,25 @@ pub(super) fn exp2(t: __m256) -> __m256 {
     _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), exponent))
 }
 
-/// See `portable::silu`.
+/// See `portable::sigmoid_times`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn silu(x: __m256) -> __m256 {
-    let t = _mm256_mul_ps(x, _mm256_set1_ps(-std::f32::consts::LOG2_E));
-    let t = _mm256_min_ps(_mm256_max_ps(t, _mm256_set1_ps(-126.0)), _mm256_set1_ps(126.0));
-    let d = _mm256_add_ps(_mm256_set1_ps(1.0), exp2(t));
+fn sigmoid_times(t: __m256) -> __m256 {
+    let clamped = _mm256_min_ps(_mm256_max_ps(t, _mm256_set1_ps(-LIMIT)), _mm256_set1_ps(LIMIT));
+    let round = _mm256_set1_ps(ROUND);
+    let shifted = _mm256_add_ps(clamped, round);
+    let f = _mm256_sub_ps(clamped, _mm256_sub_ps(shifted, round));
+    let [c, b, a] = MONIC.map(|c| _mm256_set1_ps(c));
+    let p = _mm256_fmadd_ps(_mm256_fmadd_ps(_mm256_add_ps(f, a), f, b), f, c);
+    let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted));
+    let e = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), exponent));
+    let d = _mm256_add_ps(_mm256_set1_ps(ONE), e);
     let bits = _mm256_sub_epi32(_mm256_set1_epi32(RECIPROCAL as i32), _mm256_castps_si256(d));
     let mut r = _mm256_castsi256_ps(bits);
     for _ in 0..2 {
         r = _mm256_mul_ps(r, _mm256_fnmadd_ps(d, r, _mm256_set1_ps(2.0)));
     }
-    _mm256_mul_ps(x, r)
+    _mm256_mul_ps(t, r)
 }
 
 /// Sixteen channels (in the kernel's order) or eight (`low` alone) to bytes.

@@ -9,7 +9,7 @@ use super::avx2::{self, Avx2};
 use super::avx512_attention;
 use super::floats::{Norm, NormOut};
 use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel, Tail};
-use super::portable::{self, EXP2, RECIPROCAL, ROUND};
+use super::portable::{self, LIMIT, MONIC, ONE, RECIPROCAL, ROUND, UNIT};
 use super::{AddScale, Attention, Kernels, Out, Staged, Table, heads};
 
 /// Runs where the processor has AVX-512 F, BW, VL and VNNI.
@@ -161,7 +161,7 @@ unsafe fn tile<const M: usize, const V: usize>(
             let post = _mm512_loadu_ps(w.post.as_ptr().add(p.lane + v * 16));
             for (m, acc) in done.iter().enumerate() {
                 let x = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(acc[v], bias)), scale, offset);
-                let x = if w.tail.silu { silu(x) } else { x };
+                let x = if w.tail.silu { sigmoid_times(x) } else { x };
                 match out {
                     Out::S8 { to, stride, skip } => {
                         let at = (row + m) * *stride + p.first + v * 16;
@@ -175,6 +175,7 @@ unsafe fn tile<const M: usize, const V: usize>(
                     Out::F32 { to, stride, skip } => {
                         let at = (row + m) * *stride + p.first + v * 16;
                         let skip = skip.map(|s| _mm512_maskz_loadu_ps(mask, s.as_ptr().wrapping_add(at)));
+                        let x = if w.tail.silu { _mm512_mul_ps(x, _mm512_set1_ps(UNIT)) } else { x };
                         let x = skip.map_or(x, |s| _mm512_add_ps(x, s));
                         _mm512_mask_storeu_ps(to.as_mut_ptr().wrapping_add(at), mask, x);
                     }
@@ -198,26 +199,23 @@ fn to_bytes(x: __m512, skip: Option<__m128i>, post: __m512, tail: &Tail) -> __m1
     _mm256_cvtsepi16_epi8(_mm256_adds_epi16(words, _mm256_set1_epi16(i16::from(tail.zero_point))))
 }
 
-/// See `portable::silu`.
+/// See `portable::sigmoid_times`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn silu(x: __m512) -> __m512 {
-    let t = _mm512_mul_ps(x, _mm512_set1_ps(-std::f32::consts::LOG2_E));
-    let t = _mm512_min_ps(_mm512_max_ps(t, _mm512_set1_ps(-126.0)), _mm512_set1_ps(126.0));
+fn sigmoid_times(t: __m512) -> __m512 {
+    let clamped = _mm512_min_ps(_mm512_max_ps(t, _mm512_set1_ps(-LIMIT)), _mm512_set1_ps(LIMIT));
     let round = _mm512_set1_ps(ROUND);
-    let shifted = _mm512_add_ps(t, round);
-    let f = _mm512_sub_ps(t, _mm512_sub_ps(shifted, round));
-    let mut p = _mm512_set1_ps(EXP2[3]);
-    for c in EXP2[..3].iter().rev() {
-        p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(*c));
-    }
+    let shifted = _mm512_add_ps(clamped, round);
+    let f = _mm512_sub_ps(clamped, _mm512_sub_ps(shifted, round));
+    let [c, b, a] = MONIC.map(|c| _mm512_set1_ps(c));
+    let p = _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_add_ps(f, a), f, b), f, c);
     let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted));
     let e = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
-    let d = _mm512_add_ps(_mm512_set1_ps(1.0), e);
+    let d = _mm512_add_ps(_mm512_set1_ps(ONE), e);
     let bits = _mm512_sub_epi32(_mm512_set1_epi32(RECIPROCAL as i32), _mm512_castps_si512(d));
     let mut r = _mm512_castsi512_ps(bits);
     for _ in 0..2 {
         r = _mm512_mul_ps(r, _mm512_fnmadd_ps(d, r, _mm512_set1_ps(2.0)));
     }
-    _mm512_mul_ps(x, r)
+    _mm512_mul_ps(t, r)
 }

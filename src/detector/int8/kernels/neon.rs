@@ -5,8 +5,9 @@
 #![allow(unsafe_code)]
 
 use std::arch::aarch64::*;
+use std::arch::asm;
 
-use super::neon_epilogue::{Epilogue, requantize, store};
+use super::neon_epilogue::{BOUNDED, CLAMPED, Epilogue, LINEAR, requantize, store};
 use super::pack::{Layout, Order, Packed, PackedDepthwise, Panel};
 use super::{AddScale, Attention, Kernels, Out, Staged, Table, heads, neon_attention, portable};
 
@@ -131,35 +132,14 @@ unsafe fn depthwise(w: &PackedDepthwise, input: &Staged<'_>, out: &mut [i8], str
     let blocks = if c < 8 { 0 } else { c.div_ceil(8) };
     for block in 0..blocks {
         let start = (block * 8).min(c - 8);
+        let bounded = w.bounded[start..start + 8].iter().all(|&bounded| bounded);
+        let out = &mut out[start..];
         // SAFETY: eight channels from `start` exist in weights, input and output.
         unsafe {
-            let taps: [int8x8_t; 9] = std::array::from_fn(|t| vld1_s8(w.taps.as_ptr().add(t * c + start)));
-            let scale = w.requant.scale.as_ptr().add(start);
-            let (scale_low, scale_high) = (vld1q_f32(scale), vld1q_f32(scale.add(4)));
-            let offset = w.requant.offset.as_ptr().add(start);
-            let (offset_low, offset_high) = (vld1q_f32(offset), vld1q_f32(offset.add(4)));
-            let post = w.requant.post.as_ptr().add(start);
-            let post = [vld1q_f32(post), vld1q_f32(post.add(4))];
-            let bias = w.requant.bias.as_ptr().add(start);
-            let (bias_low, bias_high) = (vld1q_s32(bias), vld1q_s32(bias.add(4)));
-            for row in 0..input.rows {
-                let pixel = |t: usize| {
-                    let at = input.segments[t / 3] + row * input.stride + t % 3 * c + start;
-                    vld1_s8(input.data.as_ptr().cast::<i8>().add(at))
-                };
-                let (mut low, mut high) = (bias_low, bias_high);
-                for t in (0..8).step_by(2) {
-                    let products = vmlal_s8(vmull_s8(pixel(t), taps[t]), pixel(t + 1), taps[t + 1]);
-                    low = vaddw_s16(low, vget_low_s16(products));
-                    high = vaddw_high_s16(high, products);
-                }
-                let products = vmull_s8(pixel(8), taps[8]);
-                low = vaddw_s16(low, vget_low_s16(products));
-                high = vaddw_high_s16(high, products);
-                let low = vfmaq_f32(offset_low, vcvtq_f32_s32(low), scale_low);
-                let high = vfmaq_f32(offset_high, vcvtq_f32_s32(high), scale_high);
-                let done = epilogue.to_bytes(epilogue.activate([low, high]), post);
-                vst1_s8(out.as_mut_ptr().add(row * stride + start), done);
+            match (w.requant.tail.silu, bounded) {
+                (false, _) => depthwise8::<LINEAR>(w, input, start, &epilogue, out, stride),
+                (true, true) => depthwise8::<BOUNDED>(w, input, start, &epilogue, out, stride),
+                (true, false) => depthwise8::<CLAMPED>(w, input, start, &epilogue, out, stride),
             }
         }
     }
@@ -169,6 +149,64 @@ unsafe fn depthwise(w: &PackedDepthwise, input: &Staged<'_>, out: &mut [i8], str
                 let at = |t: usize| input.segments[t / 3] + row * input.stride + t % 3 * c + channel;
                 let tap = |t: usize| i32::from(input.data[at(t)] as i8);
                 out[row * stride + channel] = portable::depthwise_one(w, channel, tap);
+            }
+        }
+    }
+}
+
+/// Eight channels from `start` on; `out` is where the first pixel's lie.
+///
+/// # Safety
+/// They exist in weights, input and output.
+#[inline(never)]
+#[target_feature(enable = "neon")]
+unsafe fn depthwise8<const KIND: u8>(
+    w: &PackedDepthwise,
+    input: &Staged<'_>,
+    start: usize,
+    epilogue: &Epilogue,
+    out: &mut [i8],
+    stride: usize,
+) {
+    let c = w.channels;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut taps = [vdup_n_s8(0); 9];
+        for (t, tap) in taps.iter_mut().enumerate() {
+            *tap = vld1_s8(w.taps.as_ptr().add(t * c + start));
+        }
+        let scale = w.requant.scale.as_ptr().add(start);
+        let (scale_low, scale_high) = (vld1q_f32(scale), vld1q_f32(scale.add(4)));
+        let offset = w.requant.offset.as_ptr().add(start);
+        let (offset_low, offset_high) = (vld1q_f32(offset), vld1q_f32(offset.add(4)));
+        let post = w.requant.post.as_ptr().add(start);
+        let post = [vld1q_f32(post), vld1q_f32(post.add(4))];
+        let bias = w.requant.bias.as_ptr().add(start);
+        let (bias_low, bias_high) = (vld1q_s32(bias), vld1q_s32(bias.add(4)));
+        let data = input.data.as_ptr().cast::<i8>().add(start);
+        let [first, second, third] = input.segments else { unreachable!("a depthwise kernel is three high") };
+        let mut lines = [data.add(*first), data.add(*second), data.add(*third)];
+        for row in 0..input.rows {
+            for line in &mut lines {
+                // No instruction: it hides how a line moves on from the compiler, which would walk nine pointers.
+                asm!("/* {0} */", inout(reg) * line, options(pure, nomem, nostack, preserves_flags));
+            }
+            let pixel = |t: usize| vld1_s8(lines[t / 3].add(t % 3 * c));
+            let (mut low, mut high) = (bias_low, bias_high);
+            for t in (0..8).step_by(2) {
+                let products = vmlal_s8(vmull_s8(pixel(t), taps[t]), pixel(t + 1), taps[t + 1]);
+                low = vaddw_s16(low, vget_low_s16(products));
+                high = vaddw_high_s16(high, products);
+            }
+            let products = vmull_s8(pixel(8), taps[8]);
+            low = vaddw_s16(low, vget_low_s16(products));
+            high = vaddw_high_s16(high, products);
+            let low = vfmaq_f32(offset_low, vcvtq_f32_s32(low), scale_low);
+            let high = vfmaq_f32(offset_high, vcvtq_f32_s32(high), scale_high);
+            let done = epilogue.to_bytes(epilogue.activate::<2, KIND>([low, high]), post);
+            vst1_s8(out.as_mut_ptr().add(row * stride), done);
+            for line in &mut lines {
+                *line = line.wrapping_add(input.stride);
             }
         }
     }

@@ -127,14 +127,19 @@ unsafe fn tile<const M: usize, const V: usize>(
 ) {
     // SAFETY: offsets stay inside the packed weights and the staged input, which was checked for whole units.
     unsafe {
-        let bias = std::array::from_fn(|v| vld1q_s32(w.bias.as_ptr().add(p.lane + 4 * v)));
+        let mut bias = [vdupq_n_s32(0); V];
+        for (v, bias) in bias.iter_mut().enumerate() {
+            *bias = vld1q_s32(w.bias.as_ptr().add(p.lane + 4 * v));
+        }
         let mut acc: [[int32x4_t; V]; M] = [bias; M];
         let mut b = w.data.s8().as_ptr().add(p.offset);
         for &segment in input.segments {
             let a = input.data.as_ptr().cast::<i8>().add(segment + row * input.stride);
             for four in 0..w.groups / 4 {
-                let x: [int8x16_t; M] =
-                    std::array::from_fn(|m| vld1q_s8(a.add(m * input.stride + four * 16)));
+                let mut x = [vdupq_n_s8(0); M];
+                for (m, x) in x.iter_mut().enumerate() {
+                    *x = vld1q_s8(a.add(m * input.stride + four * 16));
+                }
                 macro_rules! step {
                     ($lane:literal) => {
                         for v in 0..V {
@@ -152,10 +157,11 @@ unsafe fn tile<const M: usize, const V: usize>(
                 step!(3);
             }
             for unit in w.groups / 4 * 4..w.groups {
-                let x: [int8x16_t; M] = std::array::from_fn(|m| {
+                let mut x = [vdupq_n_s8(0); M];
+                for (m, x) in x.iter_mut().enumerate() {
                     let four = a.add(m * input.stride + unit * 4).cast::<i32>().read_unaligned();
-                    vreinterpretq_s8_s32(vdupq_n_s32(four))
-                });
+                    *x = vreinterpretq_s8_s32(vdupq_n_s32(four));
+                }
                 for v in 0..V {
                     let weights = vld1q_s8(b.add(v * 16));
                     for m in 0..M {

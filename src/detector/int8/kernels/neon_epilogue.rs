@@ -1,20 +1,28 @@
 //! What becomes of finished sums with NEON: scaled, through SiLU, a shortcut added, to bytes or floats.
 //!
 //! A tile is finished four or eight channels at a time; making the constants would cost as much as the work itself, so
-//! [`Epilogue`] holds them as vectors in memory, made once a call of a kernel.
+//! [`Epilogue`] holds them as vectors in memory, made once a call of a kernel. Arrays are walked over with `for`: of
+//! `array::map` and `from_fn` the compiler may make calls, with all vectors in memory.
 #![allow(unsafe_code)]
 
 use std::arch::aarch64::*;
 
 use super::Out;
 use super::pack::{Packed, Panel, Tail};
-use super::portable::{EXP2, RECIPROCAL, ROUND};
+use super::portable::{EXP2, LIMIT, MONIC, ONE, RECIPROCAL, ROUND, UNIT};
+
+/// The kinds of activation, each with code of its own: none.
+pub const LINEAR: u8 = 0;
+
+/// SiLU of values that are known to need no clamps.
+pub const BOUNDED: u8 = 1;
+
+/// SiLU of any values.
+pub const CLAMPED: u8 = 2;
 
 /// The constants of an epilogue.
 pub struct Epilogue {
-    silu: Option<Silu>,
-    /// Whether SiLU must clamp.
-    clamp: bool,
+    silu: Silu,
     zero_point: int16x8_t,
     skip_zero: float32x4_t,
     skip_scale: float32x4_t,
@@ -22,9 +30,10 @@ pub struct Epilogue {
 
 /// The constants of SiLU.
 struct Silu {
-    factor: float32x4_t,
+    least: float32x4_t,
     most: float32x4_t,
-    exp2: Exp2,
+    round: float32x4_t,
+    monic: [float32x4_t; 3],
     one: float32x4_t,
     reciprocal: uint32x4_t,
 }
@@ -42,7 +51,7 @@ impl Exp2 {
         Exp2 { round: vdupq_n_f32(ROUND), powers: EXP2.map(|c| vdupq_n_f32(c)) }
     }
 
-    /// See `portable::exp2`.
+    /// `2^t` for `t` in -126…126.
     #[inline]
     #[target_feature(enable = "neon")]
     pub fn of(&self, t: float32x4_t) -> float32x4_t {
@@ -57,42 +66,57 @@ impl Exp2 {
     }
 }
 
+impl Silu {
+    /// `1 / (1 + 2^t)`, over `portable::ONE`: the factor of `t` in `portable::sigmoid_times`.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn sigmoid(&self, t: float32x4_t) -> float32x4_t {
+        let shifted = vaddq_f32(t, self.round);
+        let f = vsubq_f32(t, vsubq_f32(shifted, self.round));
+        let [c, b, a] = self.monic;
+        let p = vfmaq_f32(c, vfmaq_f32(b, vaddq_f32(f, a), f), f);
+        let exponent = vshlq_n_u32::<23>(vreinterpretq_u32_f32(shifted));
+        let e = vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), exponent));
+        let d = vaddq_f32(self.one, e);
+        let mut r = vreinterpretq_f32_u32(vsubq_u32(self.reciprocal, vreinterpretq_u32_f32(d)));
+        for _ in 0..2 {
+            r = vmulq_f32(r, vrecpsq_f32(d, r));
+        }
+        r
+    }
+}
+
 impl Epilogue {
     #[target_feature(enable = "neon")]
     pub fn new(tail: &Tail) -> Epilogue {
-        let silu = tail.silu.then(|| Silu {
-            factor: vdupq_n_f32(-std::f32::consts::LOG2_E),
-            most: vdupq_n_f32(126.0),
-            exp2: Exp2::new(),
-            one: vdupq_n_f32(1.0),
+        let silu = Silu {
+            least: vdupq_n_f32(-LIMIT),
+            most: vdupq_n_f32(LIMIT),
+            round: vdupq_n_f32(ROUND),
+            monic: [vdupq_n_f32(MONIC[0]), vdupq_n_f32(MONIC[1]), vdupq_n_f32(MONIC[2])],
+            one: vdupq_n_f32(ONE),
             reciprocal: vdupq_n_u32(RECIPROCAL),
-        });
+        };
         Epilogue {
             silu,
-            clamp: !tail.bounded,
             zero_point: vdupq_n_s16(i16::from(tail.zero_point)),
             skip_zero: vdupq_n_f32(f32::from(tail.skip_zero)),
             skip_scale: vdupq_n_f32(tail.skip_scale),
         }
     }
 
-    /// The activation. See `portable::silu`.
+    /// The activation, see `portable::activate`.
     #[inline]
     #[target_feature(enable = "neon")]
-    pub fn activate<const N: usize>(&self, x: [float32x4_t; N]) -> [float32x4_t; N] {
-        let Some(silu) = &self.silu else { return x };
-        let mut t = x.map(|x| vmulq_f32(x, silu.factor));
-        if self.clamp {
-            t = t.map(|t| vminq_f32(vmaxq_f32(t, vnegq_f32(silu.most)), silu.most));
-        }
-        let d = t.map(|t| vaddq_f32(silu.one, silu.exp2.of(t)));
-        std::array::from_fn(|i| {
-            let mut r = vreinterpretq_f32_u32(vsubq_u32(silu.reciprocal, vreinterpretq_u32_f32(d[i])));
-            for _ in 0..2 {
-                r = vmulq_f32(r, vrecpsq_f32(d[i], r));
+    pub fn activate<const N: usize, const KIND: u8>(&self, mut x: [float32x4_t; N]) -> [float32x4_t; N] {
+        if KIND != LINEAR {
+            let Silu { least, most, .. } = self.silu;
+            for x in &mut x {
+                let t = if KIND == CLAMPED { vminq_f32(vmaxq_f32(*x, least), most) } else { *x };
+                *x = vmulq_f32(*x, self.silu.sigmoid(t));
             }
-            vmulq_f32(x[i], r)
-        })
+        }
+        x
     }
 
     /// Eight results, each times its channel's factor, become bytes.
@@ -128,7 +152,7 @@ pub fn requantize(low: float32x4_t, high: float32x4_t, zero_point: int16x8_t) ->
 ///
 /// # Safety
 /// The panel has these lanes, and the pixels lie in `out`.
-#[inline(never)]
+#[inline]
 #[target_feature(enable = "neon")]
 pub unsafe fn store<const M: usize, const V: usize>(
     sums: &[[int32x4_t; V]; M],
@@ -138,35 +162,113 @@ pub unsafe fn store<const M: usize, const V: usize>(
     epilogue: &Epilogue,
     out: &mut Out<'_>,
 ) {
-    // SAFETY: scales of the panel's lanes; no more than its valid channels are read and written.
+    // SAFETY: the caller's promise, handed on.
     unsafe {
-        let vector = |of: &[f32], v: usize| vld1q_f32(of.as_ptr().add(p.lane + 4 * v));
-        let finished = |sums: [int32x4_t; V]| {
-            let x: [_; V] = std::array::from_fn(|v| {
-                vfmaq_f32(vector(&w.offset, v), vcvtq_f32_s32(sums[v]), vector(&w.scale, v))
-            });
-            epilogue.activate(x)
-        };
-        match out {
-            Out::S8 { to, stride, skip } => {
+        match (out, w.tail.silu) {
+            (Out::S8 { to, stride, skip }, silu) => {
                 let at = row * *stride + p.first;
                 let (to, skip) = (to.as_mut_ptr().add(at), skip.map(|skip| skip.as_ptr().add(at)));
-                if V == 1 {
-                    return fours(sums, w, p, *stride, epilogue, to, skip);
-                }
-                for (m, sums) in sums.iter().enumerate() {
-                    let post = w.post.as_ptr().add(p.lane);
-                    let skip = skip.map(|skip| skip.add(m * *stride));
-                    bytes(finished(*sums), post, skip, p.valid, epilogue, to.add(m * *stride));
+                match (silu, p.bounded) {
+                    (false, _) => store_bytes::<M, V, LINEAR>(sums, w, p, *stride, epilogue, to, skip),
+                    (true, true) => store_bytes::<M, V, BOUNDED>(sums, w, p, *stride, epilogue, to, skip),
+                    (true, false) => store_bytes::<M, V, CLAMPED>(sums, w, p, *stride, epilogue, to, skip),
                 }
             }
-            Out::F32 { to, stride, skip } => {
-                for (m, sums) in sums.iter().enumerate() {
-                    let at = (row + m) * *stride + p.first;
-                    let skip = skip.map(|skip| skip.as_ptr().add(at));
-                    floats(finished(*sums), skip, p.valid, to.as_mut_ptr().add(at));
+            (Out::F32 { to, stride, skip }, silu) => {
+                let at = row * *stride + p.first;
+                let (to, skip) = (to.as_mut_ptr().add(at), skip.map(|skip| skip.as_ptr().add(at)));
+                match silu {
+                    false => store_floats::<M, V, LINEAR>(sums, w, p, *stride, epilogue, to, skip),
+                    true => store_floats::<M, V, CLAMPED>(sums, w, p, *stride, epilogue, to, skip),
                 }
             }
+        }
+    }
+}
+
+/// A pixel's sums, scaled and through the activation.
+///
+/// # Safety
+/// The panel has these lanes.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn finish<const V: usize, const KIND: u8>(
+    sums: [int32x4_t; V],
+    w: &Packed,
+    p: &Panel,
+    epilogue: &Epilogue,
+) -> [float32x4_t; V] {
+    let mut x = [vdupq_n_f32(0.0); V];
+    for v in 0..V {
+        let lane = p.lane + 4 * v;
+        // SAFETY: the caller's promise.
+        let [offset, scale] =
+            unsafe { [vld1q_f32(w.offset.as_ptr().add(lane)), vld1q_f32(w.scale.as_ptr().add(lane))] };
+        x[v] = vfmaq_f32(offset, vcvtq_f32_s32(sums[v]), scale);
+    }
+    epilogue.activate::<V, KIND>(x)
+}
+
+/// [`store`] to bytes.
+///
+/// # Safety
+/// As for [`store`]; `to` and `skip` are where the first pixel lies.
+#[inline(never)]
+#[target_feature(enable = "neon")]
+unsafe fn store_bytes<const M: usize, const V: usize, const KIND: u8>(
+    sums: &[[int32x4_t; V]; M],
+    w: &Packed,
+    p: &Panel,
+    stride: usize,
+    epilogue: &Epilogue,
+    to: *mut i8,
+    skip: Option<*const i8>,
+) {
+    // SAFETY: scales of the panel's lanes; no more than its valid channels are read and written.
+    unsafe {
+        if V == 1 {
+            return fours::<M, V, KIND>(sums, w, p, stride, epilogue, to, skip);
+        }
+        for (m, sums) in sums.iter().enumerate() {
+            let post = w.post.as_ptr().add(p.lane);
+            let skip = skip.map(|skip| skip.add(m * stride));
+            bytes(
+                finish::<V, KIND>(*sums, w, p, epilogue),
+                post,
+                skip,
+                p.valid,
+                epilogue,
+                to.add(m * stride),
+            );
+        }
+    }
+}
+
+/// [`store`] to floats.
+///
+/// # Safety
+/// As for [`store`]; `to` and `skip` are where the first pixel lies.
+#[inline(never)]
+#[target_feature(enable = "neon")]
+unsafe fn store_floats<const M: usize, const V: usize, const KIND: u8>(
+    sums: &[[int32x4_t; V]; M],
+    w: &Packed,
+    p: &Panel,
+    stride: usize,
+    epilogue: &Epilogue,
+    to: *mut f32,
+    skip: Option<*const f32>,
+) {
+    // SAFETY: as in `store_bytes`.
+    unsafe {
+        for (m, sums) in sums.iter().enumerate() {
+            let mut x = finish::<V, KIND>(*sums, w, p, epilogue);
+            if KIND != LINEAR {
+                for x in &mut x {
+                    *x = vmulq_f32(*x, vdupq_n_f32(UNIT));
+                }
+            }
+            floats(x, skip.map(|skip| skip.add(m * stride)), p.valid, to.add(m * stride));
         }
     }
 }
@@ -214,7 +316,7 @@ unsafe fn bytes<const V: usize>(
 /// As for [`store`]; `to` and `skip` are where the first pixel lies.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn fours<const M: usize, const V: usize>(
+unsafe fn fours<const M: usize, const V: usize, const KIND: u8>(
     sums: &[[int32x4_t; V]; M],
     w: &Packed,
     p: &Panel,
@@ -225,12 +327,16 @@ unsafe fn fours<const M: usize, const V: usize>(
 ) {
     // SAFETY: as in `bytes`.
     unsafe {
-        let [scale, offset, post] =
-            [&w.scale, &w.offset, &w.post].map(|of| vld1q_f32(of.as_ptr().add(p.lane)));
+        let scale = vld1q_f32(w.scale.as_ptr().add(p.lane));
+        let offset = vld1q_f32(w.offset.as_ptr().add(p.lane));
+        let post = vld1q_f32(w.post.as_ptr().add(p.lane));
         for m in (0..M).step_by(2) {
             let both = [m, (m + 1).min(M - 1)];
-            let x = both.map(|m| vfmaq_f32(offset, vcvtq_f32_s32(sums[m][0]), scale));
-            let mut x = epilogue.activate(x);
+            let mut x = [offset; 2];
+            for (x, m) in x.iter_mut().zip(both) {
+                *x = vfmaq_f32(offset, vcvtq_f32_s32(sums[m][0]), scale);
+            }
+            let mut x = epilogue.activate::<2, KIND>(x);
             if let Some(skip) = skip {
                 for (x, m) in x.iter_mut().zip(both) {
                     let (mut few, skip) = ([0i8; 4], skip.add(m * stride));

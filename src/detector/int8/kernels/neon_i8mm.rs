@@ -126,22 +126,24 @@ unsafe fn tile<const M: usize, const P: usize, const C: usize, const V: usize>(
     // SAFETY: offsets stay inside the packed weights and the staged input, which was checked for whole units.
     unsafe {
         // Two channels' biases for both pixels of a pair.
-        let bias = std::array::from_fn(|c| {
+        let mut bias = [vdupq_n_s32(0); C];
+        for (c, bias) in bias.iter_mut().enumerate() {
             let two = vld1_s32(w.bias.as_ptr().add(p.lane + 2 * c));
-            vcombine_s32(two, two)
-        });
+            *bias = vcombine_s32(two, two);
+        }
         let mut acc: [[int32x4_t; C]; P] = [bias; P];
         let mut b = w.data.s8().as_ptr().add(p.offset);
         for &segment in input.segments {
             let a = input.data.as_ptr().cast::<i8>().add(segment + row * input.stride);
             let pixel = |m: usize| a.add(m.min(M - 1) * input.stride);
             for two in 0..w.groups / 2 {
-                let both: [(int64x2_t, int64x2_t); P] = std::array::from_fn(|i| {
+                let [mut first, mut second] = [[vdupq_n_s8(0); P]; 2];
+                for i in 0..P {
                     let load = |m| vreinterpretq_s64_s8(vld1q_s8(pixel(m).add(two * 16)));
-                    (load(2 * i), load(2 * i + 1))
-                });
-                let first = both.map(|(x, y)| vreinterpretq_s8_s64(vzip1q_s64(x, y)));
-                let second = both.map(|(x, y)| vreinterpretq_s8_s64(vzip2q_s64(x, y)));
+                    let (x, y) = (load(2 * i), load(2 * i + 1));
+                    first[i] = vreinterpretq_s8_s64(vzip1q_s64(x, y));
+                    second[i] = vreinterpretq_s8_s64(vzip2q_s64(x, y));
+                }
                 for x in [first, second] {
                     for c in 0..C {
                         let weights = vld1q_s8(b.add(c * 16));
@@ -153,10 +155,11 @@ unsafe fn tile<const M: usize, const P: usize, const C: usize, const V: usize>(
                 }
             }
             if w.groups % 2 == 1 {
-                let x: [int8x16_t; P] = std::array::from_fn(|i| {
+                let mut x = [vdupq_n_s8(0); P];
+                for (i, x) in x.iter_mut().enumerate() {
                     let load = |m| vld1_s8(pixel(m).add((w.groups - 1) * 8));
-                    vcombine_s8(load(2 * i), load(2 * i + 1))
-                });
+                    *x = vcombine_s8(load(2 * i), load(2 * i + 1));
+                }
                 for c in 0..C {
                     let weights = vld1q_s8(b.add(c * 16));
                     for i in 0..P {

@@ -1,6 +1,7 @@
 //! Weights in the order in which an instruction set's inner loop reads them, with what its epilogue needs beside them.
 
 use super::buffer::Buffer;
+use super::portable::{LIMIT, UNIT};
 
 /// How a kernel wants activations and weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,17 +71,11 @@ pub struct Tail {
     pub skip_zero: i8,
     /// The output's zero point.
     pub zero_point: i8,
-    /// Whether no input can bring a value past ±[`BOUND`] before SiLU, so that its exponential needs no clamps: known where
-    /// weights are packed.
-    pub bounded: bool,
 }
-
-/// See [`Tail::bounded`]. Below 126 / log₂e.
-pub const BOUND: f32 = 80.0;
 
 impl Default for Tail {
     fn default() -> Tail {
-        Tail { silu: false, skip_scale: 0.0, skip_zero: 0, zero_point: 0, bounded: false }
+        Tail { silu: false, skip_scale: 0.0, skip_zero: 0, zero_point: 0 }
     }
 }
 
@@ -92,12 +87,31 @@ impl Requant {
         assert_eq!(found, [channels; 4], "a scale, a bias, an offset and a factor behind them a channel");
     }
 
-    /// Whether a channel with these weights stays inside ±[`BOUND`], whatever bytes come in.
-    fn bounds(&self, channel: usize, weights: impl Iterator<Item = i8>) -> bool {
-        let most: i64 = weights.map(|w| 128 * i64::from(w).abs()).sum();
-        let sum = (most + i64::from(self.bias[channel]).abs()) as f32;
-        // Not for a NaN.
-        sum * self.scale[channel].abs() + self.offset[channel].abs() <= BOUND
+    /// The same with SiLU's constants multiplied in: sums are scaled to the `t` of [`super::portable::sigmoid_times`],
+    /// shortcut and output take what that makes of it. A multiplication less for every value.
+    fn folded(&self) -> Requant {
+        let mut new = self.clone();
+        if self.tail.silu {
+            for x in new.scale.iter_mut().chain(&mut new.offset) {
+                *x *= -std::f32::consts::LOG2_E;
+            }
+            new.post.iter_mut().for_each(|x| *x *= UNIT);
+            new.tail.skip_scale /= UNIT;
+        }
+        new
+    }
+
+    /// Of folded constants: whether a channel with these weights stays inside ±[`LIMIT`], whatever bytes come in, so that
+    /// SiLU's exponential needs no clamps.
+    fn bounded(&self, channel: usize, weights: &[i8]) -> bool {
+        let bias = i64::from(self.bias[channel]);
+        [[-128, 127], [127, -128]].iter().all(|[plus, minus]| {
+            let product = |&w: &i8| i64::from(w) * if w > 0 { plus } else { minus };
+            let sum = bias + weights.iter().map(product).sum::<i64>();
+            let t = sum as f64 * f64::from(self.scale[channel]) + f64::from(self.offset[channel]);
+            // Not for a NaN, nor for a sum that wraps; a little less than the limit for the rounding.
+            i32::try_from(sum).is_ok() && t.abs() <= f64::from(LIMIT) - 0.01
+        })
     }
 }
 
@@ -114,6 +128,9 @@ pub(super) struct Panel {
     pub(super) offset: usize,
     /// Where its scales and biases begin.
     pub(super) lane: usize,
+    /// Whether SiLU needs no clamps in any of its channels.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "NEON kernels make use of it"))]
+    pub(super) bounded: bool,
 }
 
 /// The packed weights of a convolution or a linear layer. The loops read them without asking again how long they are, so
@@ -138,7 +155,7 @@ pub struct Packed {
     pub(super) panels: Vec<Panel>,
     /// The weights: panel, segment, unit, channel, `k`.
     pub(super) data: Buffer,
-    /// Scales in panel order.
+    /// Scales in panel order; SiLU's constants are in these four.
     pub(super) scale: Vec<f32>,
     /// Biases in panel order.
     pub(super) bias: Vec<i32>,
@@ -177,6 +194,7 @@ pub fn pack(
     let count = n.checked_mul(segments).and_then(|rows| rows.checked_mul(seg_len)).filter(|&count| count > 0);
     assert_eq!(count, Some(weights.len()), "weights of {n} x {segments} x {seg_len}");
     requant.check(n);
+    let requant = requant.folded();
     let groups = seg_len.div_ceil(layout.unit);
     let mut panels = Vec::new();
     let (mut first, mut lanes, mut bytes) = (0, 0, 0);
@@ -185,7 +203,9 @@ pub fn pack(
         let width = if valid == layout.panel { valid } else { valid.div_ceil(layout.narrow) * layout.narrow };
         let width = if width > layout.narrow && width < layout.panel { layout.narrow } else { width };
         let valid = valid.min(width);
-        panels.push(Panel { first, width, valid, offset: bytes, lane: lanes });
+        let own = weights[first * segments * seg_len..].chunks_exact(segments * seg_len).take(valid);
+        let bounded = own.enumerate().all(|(i, own)| requant.bounded(first + i, own));
+        panels.push(Panel { first, width, valid, offset: bytes, lane: lanes, bounded });
         first += valid;
         lanes += width;
         bytes += segments * groups * width * layout.unit * layout.weight;
@@ -216,10 +236,7 @@ pub fn pack(
             }
         }
     }
-    let mut channels = weights.chunks_exact(segments * seg_len).enumerate();
-    let bounded = channels.all(|(c, own)| requant.bounds(c, own.iter().copied()));
-    let tail = Tail { bounded, ..requant.tail };
-    Packed { layout, n, segments, groups, panels, data, scale, bias, offset, post, tail }
+    Packed { layout, n, segments, groups, panels, data, scale, bias, offset, post, tail: requant.tail }
 }
 
 /// A depthwise 3×3 convolution's weights, packed by blocks of channels. As with [`Packed`], only [`pack_depthwise`] makes
@@ -253,8 +270,11 @@ pub struct PackedDepthwise {
     pub(super) post: Vec<f32>,
     /// Plain weights: tap, channel.
     pub(super) taps: Vec<i8>,
-    /// The requantization, plain.
+    /// The requantization, folded, otherwise plain.
     pub(super) requant: Requant,
+    /// Whether SiLU needs no clamps in a channel.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "NEON kernels make use of it"))]
+    pub(super) bounded: Vec<bool>,
 }
 
 impl PackedDepthwise {
@@ -284,6 +304,7 @@ pub fn pack_depthwise(order: Order, weights: &[i8], requant: &Requant) -> Packed
         weights.len()
     );
     requant.check(channels);
+    let requant = requant.folded();
     let mut blocks: Vec<usize> = (0..channels / DW_BLOCK).map(|b| b * DW_BLOCK).collect();
     let mut tail = channels / DW_BLOCK * DW_BLOCK;
     if tail < channels && channels >= DW_BLOCK {
@@ -307,7 +328,19 @@ pub fn pack_depthwise(order: Order, weights: &[i8], requant: &Requant) -> Packed
         }
     }
     let taps = (0..9 * channels).map(|i| weights[i % channels * 9 + i / channels]).collect();
-    let bounded = (0..channels).all(|c| requant.bounds(c, weights[c * 9..][..9].iter().copied()));
-    let requant = Requant { tail: Tail { bounded, ..requant.tail }, ..requant.clone() };
-    PackedDepthwise { order, channels, blocks, tail, pairs, scale, bias, offset, post, taps, requant }
+    let bounded = (0..channels).map(|c| requant.bounded(c, &weights[c * 9..][..9])).collect();
+    PackedDepthwise {
+        order,
+        channels,
+        blocks,
+        tail,
+        pairs,
+        scale,
+        bias,
+        offset,
+        post,
+        taps,
+        requant,
+        bounded,
+    }
 }

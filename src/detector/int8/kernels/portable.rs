@@ -17,29 +17,42 @@ pub const ROUND: f32 = 12_582_912.0;
 /// 10⁻⁵. ARM has an instruction for `2 - d·r`.
 pub const RECIPROCAL: u32 = 0x7EF3_11C0;
 
-/// `2^t` for `t` in -126…126, written so that every vector unit does the same.
-pub fn exp2(t: f32) -> f32 {
-    let shifted = t + ROUND;
-    let f = t - (shifted - ROUND);
-    let p = EXP2[..3].iter().rev().fold(EXP2[3], |p, c| p.mul_add(f, *c));
-    f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
-}
+/// [`EXP2`] in units of its last factor, which then needs no register and no multiplication.
+pub const MONIC: [f32; 3] = [EXP2[0] / EXP2[3], EXP2[1] / EXP2[3], EXP2[2] / EXP2[3]];
 
-/// `x / (1 + exp(-x))`: the division is two Newton steps, which costs less than dividing where dividing is slow and
-/// gives the same bits everywhere.
-pub fn silu(x: f32) -> f32 {
-    let d = 1.0 + exp2((x * -std::f32::consts::LOG2_E).clamp(-126.0, 126.0));
+/// One in that unit.
+pub const ONE: f32 = 1.0 / EXP2[3];
+
+/// `sigmoid_times(-x · log₂e) · UNIT` is SiLU of `x`.
+pub const UNIT: f32 = -std::f32::consts::LN_2 / EXP2[3];
+
+/// Past this, of either sign, an exponent goes no further: `2^t` is as good as nothing or as all, and in `f32`'s range.
+pub const LIMIT: f32 = 120.0;
+
+/// `t / (1 + 2^t)`, over [`ONE`], written so that every vector unit does the same. The division is two Newton steps, which
+/// costs less than dividing where dividing is slow and gives the same bits everywhere.
+pub fn sigmoid_times(t: f32) -> f32 {
+    let clamped = t.clamp(-LIMIT, LIMIT);
+    let shifted = clamped + ROUND;
+    let f = clamped - (shifted - ROUND);
+    let p = (f + MONIC[2]).mul_add(f, MONIC[1]).mul_add(f, MONIC[0]);
+    let d = ONE + f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
     let mut r = f32::from_bits(RECIPROCAL.wrapping_sub(d.to_bits()));
     for _ in 0..2 {
         r *= (-d).mul_add(r, 2.0);
     }
-    x * r
+    t * r
 }
 
-/// An accumulator with its bias, scaled, through the activation.
+/// An accumulator with its bias, scaled, through the activation (over [`UNIT`] if that is SiLU).
 pub fn activate(acc: i32, scale: f32, offset: f32, tail: &Tail) -> f32 {
     let x = (acc as f32).mul_add(scale, offset);
-    if tail.silu { silu(x) } else { x }
+    if tail.silu { sigmoid_times(x) } else { x }
+}
+
+/// As a float, what [`activate`] gave.
+pub fn float(x: f32, tail: &Tail) -> f32 {
+    if tail.silu { x * UNIT } else { x }
 }
 
 /// To bytes, with a shortcut; `post` is the channel's factor to the output's steps.
@@ -131,6 +144,7 @@ impl Kernels for Portable {
                         }
                         Out::F32 { to, stride, skip } => {
                             let at = row * *stride + channel;
+                            let x = float(x, &w.tail);
                             to[at] = skip.map_or(x, |s| x + s[at]);
                         }
                     }
