@@ -67,18 +67,29 @@ fn fits(shape: &Attention, qkv: &[f32]) -> bool {
     tokens <= MOST_TOKENS
         && (0..heads).all(|head| {
             // By their bits, magnitudes have the same order, and a NaN is the largest.
-            let mut most = [[0u32; DIM]; 3];
+            let (mut query, mut key, mut values) = (0, 0, [0u32; DIM]);
             for row in qkv.chunks_exact(3 * inner) {
-                for (part, most) in most.iter_mut().enumerate() {
-                    for (most, x) in most.iter_mut().zip(&row[part * inner + head * DIM..][..DIM]) {
-                        *most = (*most).max(x.abs().to_bits());
-                    }
+                let part = |part: usize| &row[part * inner + head * DIM..][..DIM];
+                query = square(part(0)).to_bits().max(query);
+                key = square(part(1)).to_bits().max(key);
+                for (most, x) in values.iter_mut().zip(part(2)) {
+                    *most = (*most).max(x.abs().to_bits());
                 }
             }
-            let [queries, keys, values] = most.map(|part| part.map(f32::from_bits));
-            let score: f32 = queries.iter().zip(keys).map(|(q, k)| q * k * factor).sum();
-            score <= MOST_SCORE && values.iter().all(|&v| v <= most_value)
+            // No score, nor a part of its sum, is larger than the product of lengths (Cauchy and Schwarz).
+            let score = (f32::from_bits(query) * f32::from_bits(key)).sqrt() * factor;
+            score <= MOST_SCORE && values.iter().all(|&v| f32::from_bits(v) <= most_value)
         })
+}
+
+/// The square of the length of a head's vector, whose length is checked.
+#[inline]
+#[target_feature(enable = "neon")]
+fn square(x: &[f32]) -> f32 {
+    let x: &[f32; DIM] = x.try_into().expect("a head's vector");
+    // SAFETY: eight floats.
+    let float32x4x2_t(low, high) = unsafe { vld1q_f32_x2(x.as_ptr()) };
+    vaddvq_f32(vfmaq_f32(vmulq_f32(low, low), high, high))
 }
 
 /// Attention in halves.
