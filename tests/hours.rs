@@ -140,8 +140,11 @@ async fn a_start_outside_of_its_hours_says_so_and_looks_at_nothing() {
     clock.set(9, 59);
     let system =
         System::start(with_hours(&broker, pictures.path()), None, Arc::clone(&clock) as _).await.unwrap();
-    next(&all, "hours", "OFF");
-    next(&all, "status", "online");
+    let before = next(&all, "hours", "OFF");
+    // A camera that is quicker than the connection to the broker is online from the first message on.
+    if !before.iter().any(|m| m.topic == format!("{FRONT}/status") && m.payload == "online") {
+        next(&all, "status", "online");
+    }
     let quiet = Instant::now();
     while quiet.elapsed() < Duration::from_secs(3) {
         let Some(message) = all.poll(Duration::from_millis(100)) else { continue };
