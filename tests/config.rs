@@ -202,8 +202,13 @@ fn a_label_that_the_model_lacks_is_told_with_those_that_it_has() {
     let output = check(text, &["--json"]);
     let told = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{told}");
-    for word in ["`persn`", "did you mean `person`?", "vigie.toml:1:31", "`zebra`", "known here: person, bicycle, car"]
-    {
+    for word in [
+        "`persn`",
+        "did you mean `person`?",
+        "vigie.toml:1:31",
+        "`zebra`",
+        "known here: person, bicycle, car",
+    ] {
         assert!(told.contains(word), "{word} is missing: {told}");
     }
     let printed = stdout(&output);

@@ -44,7 +44,7 @@ NAMES = {
     f"{FRONT}/stats/latency": "Front Latency",
     **{
         f"{YARD}/{label}/{what}": f"Back yard {label.capitalize()} {what}"
-        for label in ("person", "car", "truck", "cat", "dog")
+        for label in ("person", "bicycle", "car", "truck", "cat", "dog")
         for what in ("occupancy", "count")
     },
     f"{YARD}/detect": "Back yard Detection",
