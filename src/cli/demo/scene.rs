@@ -16,7 +16,7 @@ pub const SIZE: Size = Size::new(640, 480);
 /// Frames a second.
 pub const FPS: f32 = 8.0;
 /// The part of a photograph's width that is seen at once, at most.
-const SEEN: f32 = 0.7;
+const SEEN: f32 = 0.85;
 
 /// Photographs, and how long the camera pans over each.
 pub struct Scene {
@@ -79,8 +79,8 @@ impl Scene {
         let part = n as f32 / (self.frames - 1) as f32;
         let eased = 0.5 - 0.5 * (std::f32::consts::PI * part).cos();
         let x = ((whole.width - w) as f32 * eased).round() as usize;
-        // Feet are to be seen rather than the sky.
-        let y = ((whole.height - h) as f32 * 0.8) as usize;
+        // Heads and feet are to be seen.
+        let y = (whole.height - h) as usize / 2;
         photograph.size = Size::new(w, h);
         photograph.planes[0] = Plane { offset: y * stride + 3 * x, stride };
         let frame = encode::fit(photograph, SIZE);
