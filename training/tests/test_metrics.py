@@ -102,3 +102,5 @@ def test_a_mean_over_all_hides_nothing_by_light_and_source(tmp_path):
         ["3", "bright", "1", "2", "1.000", "1.000"],
     ]
     assert by_source[1].startswith("day ") and "1.000" in by_source[1] and by_source[2].startswith("night ") and "0.000" in by_source[2]
+    nothing = Split("val", ["a", "b"], [replace(record([], []), picture=records[0].picture, source="day")])
+    assert table(nothing, [found()], "source").splitlines()[1].split() == ["day", "1", "0", "-", "-"]

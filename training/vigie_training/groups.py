@@ -39,5 +39,7 @@ def table(split: Split, found: list[Found], by: str) -> str:
         scores = score(part, [found[i] for i in members])
         objects = sum(c.boxes for c in scores.classes.values())
         classes = ", ".join(f"{n} {c.ap50:.2f}" for n, c in scores.classes.items() if c.boxes >= 10)
-        rows.append(f"{name:<22}{len(part):>9}{objects:>8}{scores.map50:>7.3f}{scores.map50_95:>9.3f}  {classes}")
+        # Without objects there is nothing to find: that is no failure.
+        means = f"{scores.map50:>7.3f}{scores.map50_95:>9.3f}" if objects else f"{'-':>7}{'-':>9}"
+        rows.append(f"{name:<22}{len(part):>9}{objects:>8}{means}  {classes}".rstrip())
     return "\n".join(rows)

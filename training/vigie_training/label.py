@@ -5,8 +5,9 @@
     vigie-label val-pictures/ --model large.onnx --out val.json --draft 0.4          # for people to correct
 
 `train.json` is COCO's JSON with a `score` for each box, which `vigie-train` learns as surely as the model was of it (`--unsure`), and which
-`vigie-merge` joins with labels by people. The less sure of two names for one thing is neither object nor background. Pictures stay where they are; those of clips are written into `images/` beside the JSON, as the
-camera compressed them. The program `vigie` does the looking, so that what it reads on the board is read here.
+`vigie-merge` joins with labels by people. The less sure of two names for one thing is neither object nor background. Pictures stay where
+they are; those of clips are written into `images/` beside the JSON, as the camera compressed them. The program `vigie` does the looking,
+so that what it reads on the board is read here.
 """
 
 import argparse
