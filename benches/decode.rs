@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use vigie::detector::{ClassThresholds, Layout, Post, input};
+use vigie::detector::{ClassThresholds, Layout, Options, Post, input};
 use vigie::geometry::Size;
 use vigie::vision::{Letterbox, Tensor};
 
@@ -82,7 +82,7 @@ fn post(c: &mut Criterion) {
         for objects in OBJECTS {
             let outputs = scene(objects);
             let outputs: Vec<&[f32]> = outputs.iter().map(Vec::as_slice).collect();
-            let mut post = Post::new(&layout, 0.5, 100);
+            let mut post = Post::new(&layout, &Options::new(""));
             let mut found = Vec::new();
             post.run(&layout, &outputs, &thresholds, &letterbox, &mut found);
             assert_eq!(found.is_empty(), objects == 0);

@@ -91,9 +91,15 @@ fn the_effective_configuration_is_a_configuration_with_all_defaults() {
     let first = check("[[camera]]\nname = \"a\"\nsource = { testcard = true }\n", &["--print-effective"]);
     let written = stdout(&first);
     assert!(first.status.success(), "{}", stderr(&first));
-    for default in
-        ["threads = 0", "max_fps = 5.0", "stall_after = \"5s\"", "interval = \"1m\"", "level = \"info\""]
-    {
+    // The last one is the model's.
+    for default in [
+        "threads = 0",
+        "max_fps = 5.0",
+        "stall_after = \"5s\"",
+        "interval = \"1m\"",
+        "level = \"info\"",
+        "person = 0.",
+    ] {
         assert!(written.contains(default), "{default} is not in\n{written}");
     }
     // The model's folder was another one, so its path is all that may differ.

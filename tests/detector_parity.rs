@@ -68,7 +68,7 @@ fn detections_are_those_of_onnxruntime() {
         let path = root().join(&run.model);
         let hash = ModelFile::read(&path).unwrap().sha256;
         assert_eq!(hash, run.sha256, "{} has changed: run tests/parity/make.py again", run.model);
-        let options = Options { nms_iou: expected.iou, ..Options::new(&path) };
+        let options = Options { nms_iou: expected.iou, nms_iou_across_classes: 1.0, ..Options::new(&path) };
         let mut detector = Detector::load(&options).unwrap();
         let tensor = tensor(&root().join("tests/parity").join(&run.tensor), run.step);
         let letterbox = Letterbox::new(tensor.size, tensor.size);

@@ -42,9 +42,20 @@ pub fn run(args: Args) -> Outcome {
     let detector = model.map_err(|error| told(&args, error))?;
     tell(&args.config, &config, &detector);
     if args.print_effective {
-        output::text(&config.to_toml())?;
+        output::text(&with_thresholds(config, &detector).to_toml())?;
     }
     Ok(())
+}
+
+/// With the model's thresholds where nothing else is said.
+fn with_thresholds(mut config: Config, detector: &Detector) -> Config {
+    for camera in &mut config.cameras {
+        // A label that the model doesn't have has been told of before.
+        if let Ok(written) = camera.thresholds.written_out(detector.contract()) {
+            camera.thresholds = written;
+        }
+    }
+    config
 }
 
 /// What is wrong with the text, for people and, where asked for, for programs.

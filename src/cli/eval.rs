@@ -14,6 +14,7 @@ use crate::vision::{Preprocessor, Tensor, picture};
 /// is over all thresholds.
 const SCORE: f32 = 0.001;
 const NMS_IOU: f32 = 0.7;
+const NMS_IOU_ACROSS_CLASSES: f32 = 1.0;
 const MAX_DETECTIONS: usize = 300;
 
 /// Scores a model on labelled pictures: COCO's mean average precision.
@@ -44,7 +45,12 @@ pub fn run(args: Args) -> Outcome {
     data.images.truncate(args.limit.unwrap_or(usize::MAX));
     present(&data, &args.images)?;
     let options = args.model.options()?;
-    let options = Options { nms_iou: NMS_IOU, max_detections: MAX_DETECTIONS, ..options };
+    let options = Options {
+        nms_iou: NMS_IOU,
+        nms_iou_across_classes: NMS_IOU_ACROSS_CLASSES,
+        max_detections: MAX_DETECTIONS,
+        ..options
+    };
     let detector = Detector::load(&options).map_err(Failure::runtime)?.with_every_class();
     let known = known(&data, &detector.contract().names)?;
 

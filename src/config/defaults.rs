@@ -38,6 +38,8 @@ pub const COMMANDS: bool = true;
 pub const THREADS: u64 = 0;
 /// `model.nms_iou`
 pub const NMS_IOU: f32 = Options::NMS_IOU;
+/// `model.nms_iou_across_classes`
+pub const NMS_IOU_ACROSS_CLASSES: f32 = Options::NMS_IOU_ACROSS_CLASSES;
 /// `model.max_detections`
 pub const MAX_DETECTIONS: u64 = Options::MAX_DETECTIONS as u64;
 /// `detect.max_fps`

@@ -68,6 +68,7 @@ pub(super) fn file(config: &Config) -> raw::File {
             names: model.contract.names.as_ref().and_then(|names| list(names.iter().cloned().map(Text))),
             imgsz: model.contract.imgsz.and_then(|[h, w]| key(HeightWidth(Count(h.into()), Count(w.into())))),
             nms_iou: key(Fraction(model.nms_iou)),
+            nms_iou_across_classes: key(Fraction(model.nms_iou_across_classes)),
             max_detections: key(Count(model.max_detections as u64)),
         }),
         // Every camera says it all, so there is nothing left to say for all of them.
@@ -262,7 +263,7 @@ fn source(source: &SourceSpec) -> raw::Source {
     }
 }
 
-/// Those of the configuration; the model's are the model's.
+/// Those of the configuration: the model's are to be written out before (`Thresholds::written_out`).
 fn thresholds(thresholds: &Thresholds) -> Option<Located<Map<Fraction>>> {
     let default = thresholds.default.map(|score| ("*".to_owned(), score));
     let all = thresholds.labels.iter().cloned().chain(default);

@@ -37,7 +37,7 @@ impl Detector {
         let Loaded { contract, checked, engine, file, changes } = load(options)?;
         drop(file);
         int8::kernels::heap::release_free();
-        let post = Post::new(&contract.layout, options.nms_iou, options.max_detections);
+        let post = Post::new(&contract.layout, options);
         Ok(Detector { kernels: kernels(engine.report()), contract, checked, engine, changes, post })
     }
 

@@ -81,6 +81,8 @@ pub struct Options {
     pub contract: ContractOverride,
     /// Boxes of one class that overlap more than this (IoU) are one object.
     pub nms_iou: f32,
+    /// Boxes of two classes that overlap more than this (IoU) are one object, of which the surer name counts; 1: never.
+    pub nms_iou_across_classes: f32,
     /// No more detections than this from one frame.
     pub max_detections: usize,
 }
@@ -88,6 +90,9 @@ pub struct Options {
 impl Options {
     /// Where boxes of one class begin to be one object: low, for one object must not be reported twice.
     pub const NMS_IOU: f32 = 0.5;
+    /// Where boxes of two classes begin to be one object: among the 15 487 objects that people labelled for the shipped
+    /// model seven pairs overlap more, most of them somebody who holds a dog or a cat (training/EXPERIMENTS.md).
+    pub const NMS_IOU_ACROSS_CLASSES: f32 = 0.8;
     /// More objects than this in one frame are not told apart by a small model.
     pub const MAX_DETECTIONS: usize = 100;
 
@@ -99,6 +104,7 @@ impl Options {
             cores: Vec::new(),
             contract: ContractOverride::default(),
             nms_iou: Options::NMS_IOU,
+            nms_iou_across_classes: Options::NMS_IOU_ACROSS_CLASSES,
             max_detections: Options::MAX_DETECTIONS,
         }
     }

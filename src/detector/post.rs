@@ -1,28 +1,32 @@
 //! From a model's outputs to detections: decoding, suppression, the way back to the frame's pixels.
 
-use super::Detection;
 use super::decode::{self, Speaks};
 use super::layout::Layout;
-use super::nms::{self, Candidate};
+use super::nms::{self, Candidate, Overlap};
 use super::thresholds::ClassThresholds;
+use super::{Detection, Options};
 use crate::vision::Letterbox;
 
 /// Turns outputs into detections in memory that it keeps: a frame costs no allocation.
 pub struct Post {
     speaks: Speaks,
-    nms_iou: f32,
+    overlap: Overlap,
     max_detections: usize,
     candidates: Vec<Candidate>,
 }
 
 impl Post {
-    /// For outputs of a layout; boxes of a class that overlap more than `nms_iou` are one (but for an end-to-end head,
-    /// which reports each object once), and at most `max_detections`, the best ones, are reported.
-    pub fn new(layout: &Layout, nms_iou: f32, max_detections: usize) -> Post {
+    /// For outputs of a layout. Boxes that overlap more than `nms_iou`, and of two classes more than
+    /// `nms_iou_across_classes`, are one (but for an end-to-end head, which reports each object once), and at most
+    /// `max_detections`, the best ones, are reported.
+    pub fn new(layout: &Layout, options: &Options) -> Post {
         // Where every anchor speaks for one class, there are never more candidates than anchors.
         let candidates = Vec::with_capacity(layout.anchors());
-        let nms_iou = if matches!(layout, Layout::EndToEnd { .. }) { f32::INFINITY } else { nms_iou };
-        Post { speaks: Speaks::BestClass, nms_iou, max_detections, candidates }
+        let overlap = match layout {
+            Layout::EndToEnd { .. } => Overlap::NEVER,
+            _ => Overlap { within: options.nms_iou, across: options.nms_iou_across_classes },
+        };
+        Post { speaks: Speaks::BestClass, overlap, max_detections: options.max_detections, candidates }
     }
 
     /// Lets an anchor speak for every class that reaches its threshold, not only for its best one.
@@ -44,7 +48,7 @@ impl Post {
     ) {
         self.candidates.clear();
         decode::candidates(layout, outputs, thresholds, self.speaks, &mut self.candidates);
-        nms::suppress(&mut self.candidates, self.nms_iou, self.max_detections);
+        nms::suppress(&mut self.candidates, self.overlap, self.max_detections);
         out.clear();
         out.extend(self.candidates.iter().map(|c| Detection {
             class_id: c.class,
@@ -65,7 +69,7 @@ mod tests {
         let output = [0.0, 0.0, 10.0, 10.0, 0.8, 0.0, 1.0, 0.0, 11.0, 10.0, 0.9, 0.0];
         let (size, mut found) = (Size::new(32, 32), Vec::new());
         let thresholds = ClassThresholds::uniform(0.5, 1);
-        Post::new(&layout, 0.5, 10).run(
+        Post::new(&layout, &Options::new("")).run(
             &layout,
             &[&output],
             &thresholds,

@@ -87,6 +87,20 @@ impl Thresholds {
         }
         Ok(ClassThresholds::new(scores))
     }
+
+    /// The same thresholds, with what the model suggests written out.
+    ///
+    /// # Errors
+    /// The first label that the model doesn't have.
+    pub fn written_out(&self, contract: &Contract) -> Result<Thresholds, UnknownLabel> {
+        let resolved = self.resolve(contract)?;
+        let scores = resolved.scores();
+        if scores.iter().all(|score| *score == scores[0]) {
+            return Ok(Thresholds { default: scores.first().copied(), labels: Vec::new() });
+        }
+        let labels = contract.names.iter().cloned().zip(scores.iter().copied()).collect();
+        Ok(Thresholds { default: None, labels })
+    }
 }
 
 /// Whether a model with these class names has all of the labels.
@@ -142,6 +156,16 @@ mod tests {
     fn what_nobody_asks_for_is_as_the_model_suggests() {
         let asked = Thresholds { default: None, labels: vec![("car".into(), 0.25)] };
         assert_eq!(asked.resolve(&contract()).unwrap().scores(), [0.3, 0.25, 0.6]);
+    }
+
+    #[test]
+    fn written_out_they_are_the_same() {
+        let asked = Thresholds { default: None, labels: vec![("car".into(), 0.25)] };
+        let written = asked.written_out(&contract()).unwrap();
+        assert_eq!(written.labels, [("person".into(), 0.3), ("car".into(), 0.25), ("cat".into(), 0.6)]);
+        assert_eq!(written.resolve(&contract()), asked.resolve(&contract()));
+        let same = Thresholds { default: Some(0.5), labels: vec![] };
+        assert_eq!(same.written_out(&contract()).unwrap(), same);
     }
 
     #[test]

@@ -152,6 +152,8 @@ section! {
         imgsz: HeightWidth,
         /// Boxes of one class that overlap more than this (intersection over union) are one object.
         nms_iou: Fraction = defaults::NMS_IOU,
+        /// Boxes of two classes that overlap more than this are one object, of which the surer name counts; 1: never.
+        nms_iou_across_classes: Fraction = defaults::NMS_IOU_ACROSS_CLASSES,
         /// No more objects than this from one frame.
         max_detections: Count<1, 1000> = defaults::MAX_DETECTIONS,
     }

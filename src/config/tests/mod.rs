@@ -144,6 +144,7 @@ const EVERYTHING: &str = r#"
     names = ["person", "car"]
     imgsz = [256, 320]
     nms_iou = 0.6
+    nms_iou_across_classes = 1
     max_detections = 7
     [detect]
     max_fps = 0.1
@@ -257,7 +258,11 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(config.model.contract.names, Some(vec!["person".to_owned(), "car".to_owned()]));
     assert_eq!(config.model.contract.imgsz, Some([256, 320]));
     assert_eq!(config.model.cores, [0, 3]);
-    assert_eq!((config.model.threads, config.model.nms_iou, config.model.max_detections), (2, 0.6, 7));
+    let model = &config.model;
+    assert_eq!(
+        (model.threads, model.nms_iou, model.nms_iou_across_classes, model.max_detections),
+        (2, 0.6, 1.0, 7)
+    );
     assert_eq!(config.log.modules, [("vigie::capture".to_owned(), LevelFilter::Debug)]);
     let front = &config.cameras[0];
     assert_eq!(front.request.size, Some(Size::new(1280, 720)));

@@ -165,6 +165,10 @@ fn model(
             imgsz: model.imgsz.as_ref().map(|imgsz| [imgsz.value.0.0 as u32, imgsz.value.1.0 as u32]),
         },
         nms_iou: model.nms_iou.as_ref().map_or(defaults::NMS_IOU, |iou| iou.value.0),
+        nms_iou_across_classes: model
+            .nms_iou_across_classes
+            .as_ref()
+            .map_or(defaults::NMS_IOU_ACROSS_CLASSES, |iou| iou.value.0),
         max_detections: model.max_detections.as_ref().map_or(defaults::MAX_DETECTIONS, |max| max.value.0)
             as usize,
     })
