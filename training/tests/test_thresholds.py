@@ -38,9 +38,17 @@ def test_a_curve_goes_from_the_surest_detection_to_the_last_that_finds_something
     assert choose({"thing": points}, ["thing"]) == [0.45]
 
 
+def test_a_lucky_point_is_no_threshold():
+    # F1 rises gently down to 0.4 and falls below; at 0.7 one class has a peak of its own.
+    f1 = {score: 0.6 - abs(score - 40) / 200 for score in range(90, 10, -1)}
+    plain = [Point(score / 100, value, value) for score, value in f1.items()]
+    lucky = [Point(score / 100, value, value) for score, value in (f1 | {70: 0.62}).items()]
+    assert choose({"plain": plain, "lucky": lucky}, ["plain", "lucky"]) == [0.4, 0.4]
+
+
 def test_a_class_without_a_curve_gets_the_mean_of_the_others():
     found = {"a": [Point(0.8, 1, 0.2), Point(0.306, 0.8, 0.8)], "b": [Point(0.505, 0.9, 0.7), Point(0.1, 0.2, 0.9)]}
-    assert choose(found, ["b", "rare", "a"]) == [0.5, 0.4, 0.3]
+    assert choose(found, ["b", "rare", "a"]) == [0.45, 0.38, 0.3]
     with pytest.raises(InputError, match="no class has 30 objects"):
         choose({}, ["a"])
 

@@ -3,8 +3,9 @@
     vigie-thresholds models/vigie-xxs-320-int8.onnx --data data.yaml
     vigie-thresholds a.onnx --data data.yaml --dry-run                # only shows them
 
-It is where the harmonic mean of precision and recall (F1) is highest on pictures that were not trained on. The program takes these scores
-where its configuration says nothing (`vigie.thresholds` in the metadata: one number a class). A class with few objects gets the others' mean.
+It is where the harmonic mean of precision and recall (F1) is highest on pictures that were not trained on, as a mean over scores up to 0.05
+away: the peak of a few objects' own curve is luck. The program takes these scores where its configuration says nothing (`vigie.thresholds`
+in the metadata: one number a class). A class with few objects gets the others' mean.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from .metrics import ENOUGH, Point, curves
 from .onnx_graph import get_metadata, set_metadata
 
 KEY = "vigie.thresholds"
+REACH = 5
+"""How far the curve is smoothed to either side, in hundredths of a score."""
 
 
 def main() -> None:
@@ -63,13 +66,23 @@ def command(args: argparse.Namespace) -> None:
 
 
 def choose(found: dict[str, list[Point]], names: list[str]) -> list[float]:
-    """The threshold of each of the names: the score of its curve's best point; the mean of all for a class that has no curve."""
-    best = {name: max(points, key=lambda point: point.f1).score for name, points in found.items() if points}
+    """The threshold of each of the names: where its curve is best; the mean of all for a class that has no curve."""
+    best = {name: peak(points) for name, points in found.items() if points}
     if not best:
         raise InputError(f"no class has {ENOUGH} objects to measure it by", "label more pictures")
     mean = float(np.mean(list(best.values())))
-    # Rounded down, so that the point itself still counts.
-    return [float(np.floor(best.get(name, mean) * 100) / 100) for name in names]
+    return [round(best.get(name, mean), 2) for name in names]
+
+
+def peak(points: list[Point]) -> float:
+    """The score, in hundredths, around which the smoothed F1 of a curve is highest; of equal ones the highest, for it lets less through."""
+    last = int(np.floor(points[-1].score * 100))
+    scores = np.arange(last, 100) / 100
+    # What counts from a score on: the points up to there, best first.
+    counted = np.searchsorted([-point.score for point in points], -scores, side="right")
+    f1 = np.array([0.0] + [point.f1 for point in points])[counted]
+    smooth = [f1[max(0, i - REACH) : i + REACH + 1].mean() for i in range(len(f1))]
+    return float(scores[len(smooth) - 1 - int(np.argmax(smooth[::-1]))])
 
 
 if __name__ == "__main__":
