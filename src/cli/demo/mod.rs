@@ -83,7 +83,7 @@ pub fn run(args: Args) -> Outcome {
     let config = settings(&args, &clip, port)?;
 
     output::say(&format!(
-        "camera  : pans over {} photographs of {}, {} s each",
+        "camera  : pans over {} photographs of {}, {} s each, dark for a second between two",
         scene.pans().count(),
         folder.display(),
         args.seconds
@@ -117,6 +117,8 @@ fn settings(args: &Args, clip: &Path, port: u16) -> Result<Config, Failure> {
     if let Some(model) = &args.model {
         set(&mut table, "model", [("path", path(model))]);
     }
+    // While the shutter is closed, what was there is gone.
+    set(&mut table, "track", [("lost_after", "500ms".into())]);
     // Each frame is to be looked at, and heard of.
     if let Some(detect) = table.get_mut("detect").and_then(Value::as_table_mut) {
         detect.insert("max_fps".into(), 30.into());

@@ -1,4 +1,5 @@
-//! A moving scene for the demonstration, made from photographs: the camera pans over one after the other.
+//! A moving scene for the demonstration, made from photographs: the camera pans over one after the other, and its shutter
+//! is closed in between. No camera cuts from one place to another: whose picture does has dogs that turn into cows.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -7,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::Failure;
 use crate::cli::pictures::cannot;
-use crate::frame::{Frame, Plane};
+use crate::clock::{Clock as _, SystemClock};
+use crate::frame::{Frame, PixelFormat, Plane};
 use crate::geometry::Size;
 use crate::vision::{encode, picture};
 
@@ -17,28 +19,39 @@ pub const SIZE: Size = Size::new(640, 480);
 pub const FPS: f32 = 8.0;
 /// The part of a photograph's width that is seen at once, at most.
 const SEEN: f32 = 0.85;
+/// How long the shutter is closed behind each photograph, in frames: so long that nobody takes what is in the next one for
+/// what was in it.
+const SHUT: u64 = 8;
 
 /// Photographs, and how long the camera pans over each.
 pub struct Scene {
     photographs: Vec<PathBuf>,
     /// Frames of one pan.
     frames: u64,
+    /// Frames behind each in which the shutter is closed.
+    shut: u64,
 }
 
 impl Scene {
     /// A pan of so many seconds over each.
     pub fn new(photographs: Vec<PathBuf>, seconds: f32) -> Scene {
-        Scene { photographs, frames: (seconds * FPS).round().max(2.0) as u64 }
+        let shut = if photographs.len() > 1 { SHUT } else { 0 };
+        Scene { photographs, frames: (seconds * FPS).round().max(2.0) as u64, shut }
+    }
+
+    /// Frames from one photograph to the next.
+    fn each(&self) -> u64 {
+        self.frames + self.shut
     }
 
     /// How many frames there are.
     pub fn frames(&self) -> u64 {
-        self.frames * self.photographs.len() as u64
+        self.each() * self.photographs.len() as u64
     }
 
     /// The frames of each photograph.
     pub fn pans(&self) -> impl Iterator<Item = (&PathBuf, Range<u64>)> {
-        let pan = |n: usize| n as u64 * self.frames..(n as u64 + 1) * self.frames;
+        let pan = |n: usize| n as u64 * self.each()..n as u64 * self.each() + self.frames;
         self.photographs.iter().enumerate().map(move |(n, photograph)| (photograph, pan(n)))
     }
 
@@ -51,8 +64,12 @@ impl Scene {
         let mut file = BufWriter::new(file);
         for (photograph, pan) in self.pans() {
             let mut photograph = picture::load(photograph).map_err(Failure::runtime)?;
-            for n in 0..pan.end - pan.start {
-                let frame = self.cut(&mut photograph, n).map_err(Failure::runtime)?;
+            for n in 0..self.each() {
+                let frame = if n < pan.end - pan.start {
+                    self.cut(&mut photograph, n).map_err(Failure::runtime)?
+                } else {
+                    dark()
+                };
                 let jpeg = encode::jpeg(&frame, encode::GOOD_QUALITY).map_err(Failure::runtime)?;
                 file.write_all(&jpeg).map_err(|error| cannot("write", path, error))?;
             }
@@ -65,9 +82,13 @@ impl Scene {
     /// # Errors
     /// When the photograph can't be read.
     pub fn frame(&self, number: u64) -> Result<Frame, Failure> {
-        let index = (number / self.frames) as usize % self.photographs.len();
-        let mut photograph = picture::load(&self.photographs[index]).map_err(Failure::runtime)?;
-        self.cut(&mut photograph, number % self.frames).map_err(Failure::runtime)
+        let (index, n) = (number / self.each(), number % self.each());
+        if n >= self.frames {
+            return Ok(dark());
+        }
+        let photograph = &self.photographs[index as usize % self.photographs.len()];
+        let mut photograph = picture::load(photograph).map_err(Failure::runtime)?;
+        self.cut(&mut photograph, n).map_err(Failure::runtime)
     }
 
     /// The `n`th frame of a photograph: from its left edge to its right, slowly at both.
@@ -90,6 +111,11 @@ impl Scene {
     }
 }
 
+/// What is seen while the shutter is closed.
+fn dark() -> Frame {
+    Frame::packed(PixelFormat::Rgb3, SIZE, SystemClock.now())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,8 +131,8 @@ mod tests {
         }
         encode::save(&ramp, &path).unwrap();
         let scene = Scene::new(vec![path.clone(), path], 2.0);
-        assert_eq!(scene.frames(), 32);
-        assert_eq!(scene.pans().map(|(_, pan)| pan).collect::<Vec<_>>(), [0..16, 16..32]);
+        assert_eq!(scene.frames(), 48);
+        assert_eq!(scene.pans().map(|(_, pan)| pan).collect::<Vec<_>>(), [0..16, 24..40]);
         let row = |n: u64| {
             let frame = scene.frame(n).unwrap();
             assert_eq!(frame.size, SIZE);
@@ -116,15 +142,19 @@ mod tests {
         let (first, last) = (row(0), row(15));
         assert!(first.0 < 5 && (160..190).contains(&first.1), "{first:?}");
         assert!(last.1 > 250 && (70..95).contains(&last.0), "{last:?}");
-        assert_eq!(row(16), first, "the next photograph begins anew");
+        assert_eq!((row(16), row(23), row(47)), ((0, 0), (0, 0), (0, 0)), "the shutter is closed");
+        assert_eq!(
+            (row(24), row(48)),
+            (first, first),
+            "the next photograph begins anew, and so does the next round"
+        );
         let clip = folder.path().join("clip.mjpeg");
         scene.write(&clip).unwrap();
         let bytes = std::fs::read(&clip).unwrap();
-        assert_eq!(bytes.windows(3).filter(|bytes| bytes == &[0xff, 0xd8, 0xff]).count(), 32, "pictures");
+        assert_eq!(bytes.windows(3).filter(|bytes| bytes == &[0xff, 0xd8, 0xff]).count(), 48, "pictures");
     }
 
     fn picture_of(size: Size) -> Frame {
-        use crate::clock::{Clock as _, SystemClock};
-        Frame::packed(crate::frame::PixelFormat::Rgb3, size, SystemClock.now())
+        Frame::packed(PixelFormat::Rgb3, size, SystemClock.now())
     }
 }
