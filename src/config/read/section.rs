@@ -95,7 +95,10 @@ pub fn describe(
     let description = doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
     schema.insert("description".to_owned(), description.into());
     if let Some(default) = default {
-        schema.insert("default".to_owned(), default);
+        // Numbers are f32 here: 0.8 is to stand there as 0.8, not as the f64 next to it.
+        let shortest = default.as_f64().filter(|_| default.is_f64());
+        let shortest = shortest.and_then(|number| (number as f32).to_string().parse::<f64>().ok());
+        schema.insert("default".to_owned(), shortest.map_or(default, Into::into));
     }
     schema
 }
