@@ -3,6 +3,7 @@
 import ast
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -15,7 +16,7 @@ from onnx import numpy_helper
 from vigie_training.checkpoint import Weights, load_weights, save_weights
 from vigie_training.data import DataSpec
 from vigie_training.errors import InputError
-from vigie_training.export import RAW_OUTPUTS, build, compare, parse_size
+from vigie_training.export import RAW_OUTPUTS, build, compare, main, parse_size
 from vigie_training.golden import drawn_picture, write_golden
 from vigie_training.network import Detector, NetworkConfig, RawPixels
 from vigie_training.onnx_graph import get_metadata, producers, set_metadata
@@ -217,3 +218,26 @@ def test_range_methods_on_a_known_histogram():
     low, high = least_squares(0.0, 2.0, counts)
     assert low == 0 and 0.95 < high < 1.1
     assert METHODS["minmax"](0.0, 2.0, counts) == (0, 2)
+
+
+def test_the_mean_of_two_runs_is_exported(weights, tmp_path, monkeypatch):
+    torch.manual_seed(6)
+    other = replace(weights, state=shaken(Detector(2, weights.config)).state_dict(), step=40)
+    for name, w in (("a", weights), ("b", other)):
+        save_weights(w, tmp_path / f"{name}.safetensors")
+    a, b, out = (str(tmp_path / f"{name}.safetensors") for name in ("a", "b", "mean"))
+    monkeypatch.setattr("sys.argv", ["vigie-export", b, a, "--weights", out])
+    main()
+    mean = load_weights(out)
+    assert mean.step == 40 and mean.names == NAMES
+    for name, tensor in mean.state.items():
+        if tensor.is_floating_point():
+            assert torch.allclose(tensor, (weights.state[name] + other.state[name]) / 2, atol=1e-6), name
+
+
+def test_weights_that_differ_in_classes_or_network_have_no_mean(weights):
+    with pytest.raises(InputError, match="disc, square have no mean with weights of square"):
+        weights.mean_with([weights.of_classes(["square"])])
+    xs = NetworkConfig.load("xs")
+    with pytest.raises(InputError, match="'xxs' have no mean with weights of another, 'xs'"):
+        weights.mean_with([replace(weights, config=xs)])

@@ -35,6 +35,20 @@ class Weights:
         last = re.compile(r"head\.cls\.\d+\.2\.(weight|bias)")
         return replace(self, state={k: v[rows] if last.search(k) else v for k, v in self.state.items()}, names=list(names))
 
+    def mean_with(self, others: list["Weights"]) -> "Weights":
+        """The mean of several weights of one network, which is as good as an ensemble of them if they began with the same ones
+        and did not go far apart ("Model soups", Wortsman et al. 2022, arXiv 2203.05482). Step and epoch are these weights'."""
+        for other in others:
+            if other.names != self.names:
+                apart = f"weights of {', '.join(self.names)} have no mean with weights of {', '.join(other.names)}"
+                raise InputError(apart, "choose classes that all have with --classes")
+            if other.config != self.config:
+                raise InputError(f"weights of network {self.config.name!r} have no mean with weights of another, {other.config.name!r}")
+        states = [self.state, *(o.state for o in others)]
+        # Counters, such as those of batches that the normalization saw, are not averaged.
+        mean = {k: sum(s[k].float() for s in states) / len(states) if v.is_floating_point() else v for k, v in self.state.items()}
+        return replace(self, state=mean)
+
     def detector(self) -> Detector:
         """The network with these weights, ready for inference."""
         model = Detector(len(self.names), self.config)

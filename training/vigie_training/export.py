@@ -3,6 +3,7 @@
     vigie-export runs/a/best.pt --out models/vigie-xxs-320-fp32.onnx --size 320
     vigie-export runs/a/best.pt --out yolo.onnx --layout stock
     vigie-export runs/a/best.pt --weights models/vigie-xxs.safetensors
+    vigie-export runs/b/last.pt runs/a/last.pt --out fp32.onnx        # b went on from a: the mean of their weights
 
 `raw` (default) takes u8 pixels `images` 1x3xHxW and gives six logit maps, box8, cls8, box16, cls16, box32, cls32; Vigie decodes
 them itself. `stock` takes f32 pixels 0..1 and gives `output0` 1x(4+nc)xN, as Ultralytics' exports do.
@@ -111,7 +112,7 @@ def write_model(model: onnx.ModelProto, path: str | Path) -> int:
 def main() -> None:
     """The command `vigie-export`."""
     parser = argparse.ArgumentParser(prog="vigie-export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="best.pt or last.pt of a run, or .safetensors")
+    parser.add_argument("checkpoint", nargs="+", help="best.pt or last.pt of a run, or .safetensors; of several, the mean of their weights is taken")
     parser.add_argument("--out", help="the ONNX file to write")
     parser.add_argument("--layout", choices=["raw", "stock"], default="raw")
     parser.add_argument("--size", default="320", help="input size: one multiple of 64, or HEIGHTxWIDTH (default: %(default)s)")
@@ -126,9 +127,9 @@ def export(args: argparse.Namespace) -> None:
     if not args.out and not args.weights:
         raise InputError("nothing to write", "give --out FILE.onnx, --weights FILE.safetensors, or both")
     size = parse_size(args.size)
-    weights = load_weights(args.checkpoint)
-    if args.classes:
-        weights = weights.of_classes(args.classes)
+    loaded = [load_weights(c) for c in args.checkpoint]
+    first, *others = [w.of_classes(args.classes) for w in loaded] if args.classes else loaded
+    weights = first.mean_with(others) if others else first
     if args.out:
         written = write_model(build(weights, size, args.layout), args.out)
         print(f"{args.out}: layout {args.layout}, {size[0]}x{size[1]}, {len(weights.names)} classes, {written / 1e6:.2f} MB, equal to PyTorch")
