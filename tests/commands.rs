@@ -417,7 +417,14 @@ async fn a_retained_message_that_is_far_too_large_does_not_keep_the_device_away(
     let heard = broker.subscribe("e");
     for n in 0..20 {
         publisher.publish(Message::event("e", n.to_string()));
-        assert_eq!(heard.next_on("e").payload, n.to_string());
+        // QoS 1: one whose acknowledgement stood behind the large message comes again.
+        let new = loop {
+            let payload = heard.next_on("e").payload;
+            if n == 0 || payload != (n - 1).to_string() {
+                break payload;
+            }
+        };
+        assert_eq!(new, n.to_string());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let reconnects = publisher.stats().reconnects;
