@@ -36,8 +36,8 @@ class Weights:
         return replace(self, state={k: v[rows] if last.search(k) else v for k, v in self.state.items()}, names=list(names))
 
     def mean_with(self, others: list["Weights"]) -> "Weights":
-        """The mean of several weights of one network, which is as good as an ensemble of them if they began with the same ones
-        and did not go far apart ("Model soups", Wortsman et al. 2022, arXiv 2203.05482). Step and epoch are these weights'."""
+        """The mean of several weights of one network. Where they began with the same ones and did not go far apart it may be better
+        than each ("Model soups", Wortsman et al. 2022, arXiv 2203.05482); else it is worth nothing. Step and epoch are these weights'."""
         for other in others:
             if other.names != self.names:
                 apart = f"weights of {', '.join(self.names)} have no mean with weights of {', '.join(other.names)}"

@@ -130,6 +130,8 @@ def export(args: argparse.Namespace) -> None:
     loaded = [load_weights(c) for c in args.checkpoint]
     first, *others = [w.of_classes(args.classes) for w in loaded] if args.classes else loaded
     weights = first.mean_with(others) if others else first
+    if others:
+        print(f"the mean of {len(loaded)} runs' weights")
     if args.out:
         written = write_model(build(weights, size, args.layout), args.out)
         print(f"{args.out}: layout {args.layout}, {size[0]}x{size[1]}, {len(weights.names)} classes, {written / 1e6:.2f} MB, equal to PyTorch")
